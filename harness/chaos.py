@@ -1,0 +1,117 @@
+"""What an experiment may name as ``module: harness.chaos``: the faults, how long to hold them, and their undoing.
+
+The functions work on the run at hand: in ``harness certify`` the run itself, under plain ``chaos run`` the environment
+that ``harness up`` left (``HARNESS_RUN`` names its directory where there are several).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from harness.clock import parse_duration
+from harness.run.session import current_session
+
+
+def _is_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_is_duration)]
+
+
+def kill_pod(workload: str, namespace: str | None = None) -> str:
+    """SIGKILL to the main process of one pod of the workload; which one, the run's seed decides."""
+    session = current_session()
+    return session.inject("pod-kill", workload=workload, namespace=namespace, seed=session.seed)
+
+
+def hang_pod(workload: str, namespace: str | None = None) -> str:
+    """SIGSTOP to one pod of the workload: it keeps its connections and answers nothing."""
+    session = current_session()
+    return session.inject("pod-hang", workload=workload, namespace=namespace, seed=session.seed)
+
+
+def fill_volume(
+    workload: str,
+    volume: str,
+    percent: Annotated[float, Field(gt=0, le=100)] = 95.0,
+    namespace: str | None = None,
+) -> str:
+    """Fills a volume of each of the workload's pods to this share of its size."""
+    return current_session().inject(
+        "volume-fill", workload=workload, volume=volume, percent=percent, namespace=namespace
+    )
+
+
+def lose_gpu_cooling(
+    gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(gt=30, le=110)] = 88.0
+) -> str:
+    """The device heats up to this temperature."""
+    return current_session().inject("gpu-cooling-lost", gpu=gpu, celsius=celsius)
+
+
+def take_gpu_memory(gpu: Annotated[int, Field(ge=0)] = 0, fraction: Annotated[float, Field(gt=0, le=1)] = 0.95) -> str:
+    """Fills the device's memory to this share."""
+    return current_session().inject("gpu-memory-taken", gpu=gpu, fraction=fraction)
+
+
+def throttle_gpu(
+    gpu: Annotated[int, Field(ge=0)] = 0,
+    clock_mhz: Annotated[int, Field(gt=0, le=5000)] = 90,
+    reason: Literal["thermal", "power", "hw_slowdown", "hw_power_brake"] = "hw_slowdown",
+) -> str:
+    """Holds the device's SM clock down, for this reason."""
+    return current_session().inject("gpu-throttle", gpu=gpu, clock_mhz=clock_mhz, reason=reason)
+
+
+def raise_gpu_xid(gpu: Annotated[int, Field(ge=0)] = 0, code: Annotated[int, Field(gt=0, lt=1000)] = 48) -> str:
+    """The driver reports this XID once."""
+    return current_session().inject("gpu-xid", gpu=gpu, code=code)
+
+
+def lose_gpu(gpu: Annotated[int, Field(ge=0)] = 0) -> str:
+    """The device falls off the bus."""
+    return current_session().inject("gpu-lost", gpu=gpu)
+
+
+def hold(at_least: Duration = "0s", alerts: list[str] | None = None) -> list[str]:
+    """Keeps the faults in for at least this long (spec time), and until each of these alerts, and each that the
+    experiment expects, has been notified or its bound is over. The result names those that were notified."""
+    return current_session().hold(at_least_s=parse_duration(at_least), alerts=alerts or [])
+
+
+def undo_faults() -> list[str]:
+    """Undoes every fault that is in, the latest first. Raises HarnessError naming what could not be undone."""
+    return current_session().undo()
+
+
+FAULT_OF: Mapping[str, str] = {
+    "kill_pod": "pod-kill",
+    "hang_pod": "pod-hang",
+    "fill_volume": "volume-fill",
+    "lose_gpu_cooling": "gpu-cooling-lost",
+    "take_gpu_memory": "gpu-memory-taken",
+    "throttle_gpu": "gpu-throttle",
+    "raise_gpu_xid": "gpu-xid",
+    "lose_gpu": "gpu-lost",
+}
+
+ACTIVITIES: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        kill_pod,
+        hang_pod,
+        fill_volume,
+        lose_gpu_cooling,
+        take_gpu_memory,
+        throttle_gpu,
+        raise_gpu_xid,
+        lose_gpu,
+        hold,
+        undo_faults,
+    )
+}

@@ -1,0 +1,86 @@
+"""Verdicts: pure functions of the timeline and of what the stack says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.checks.alerts import check_alert, check_quiet
+from harness.checks.baseline import check_baseline
+from harness.checks.faults import check_faults, check_method
+from harness.checks.load import check_load
+from harness.checks.pods import check_restarts
+from harness.checks.record import check_record
+from harness.checks.window import Window, windows
+from harness.model import CheckResult, Event, Expectation, Experiment, Spec, Verdict
+
+BASELINE = "baseline"
+
+
+def check_run(
+    events: Sequence[Event], experiments: Sequence[Experiment], spec: Spec, *, time_scale: float
+) -> tuple[CheckResult, ...]:
+    """Every check of a run, in the order of its phases. A phase that never began is UNKNOWN."""
+    spans = windows(events)
+    results: list[CheckResult] = []
+    if BASELINE in spans:
+        results += check_baseline(spans[BASELINE], spec)
+    else:
+        results.append(_not_run(BASELINE))
+    for experiment in experiments:
+        window = spans.get(experiment.name)
+        if window is None:
+            results.append(_not_run(experiment.name))
+        else:
+            results += check_experiment(experiment, window, spec, time_scale=time_scale)
+    return tuple(results)
+
+
+def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time_scale: float) -> Iterator[CheckResult]:
+    """Every check of one experiment."""
+    alerts = [each for each in experiment.expectations if each.kind == "alert"]
+    yield from check_method(experiment, window)
+    yield from check_faults(experiment, window)
+    for expectation in experiment.expectations:
+        yield from _check(expectation, window, spec, time_scale)
+    yield check_quiet(window, spec, expected=alerts, allowed=experiment.allowed_alerts)
+    yield from check_record(window, spec)
+
+
+def alerts_proved(results: Iterable[CheckResult], spec: Spec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The alerts whose whole life was seen, and those it was not, each sorted.
+
+    A heartbeat's whole life is to fire and to arrive. An alert with any check short of PASS is not proved.
+    """
+    by_alert: dict[str, list[CheckResult]] = {}
+    for result in results:
+        if result.check.startswith("alert "):
+            name, _, stage = result.check.removeprefix("alert ").partition(": ")
+            by_alert.setdefault(name, []).append(result)
+            del stage
+    proved = {
+        name
+        for name, found in by_alert.items()
+        if all(result.verdict is Verdict.PASS for result in found)
+        and any(result.check.endswith((": resolution notified", ": heartbeat")) for result in found)
+    }
+    names = {alert.name for alert in spec.alerts}
+    return tuple(sorted(proved & names)), tuple(sorted(names - proved))
+
+
+def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: float) -> list[CheckResult]:
+    if expectation.kind == "alert":
+        return check_alert(expectation, window, spec, time_scale=time_scale)
+    if expectation.kind == "load":
+        return check_load(expectation, window, time_scale=time_scale)
+    if expectation.kind == "restarts":
+        return [check_restarts(expectation, window)]
+    if expectation.kind == "quiet":
+        return []  # an experiment that expects no alert is judged by what fired beside it, as every experiment is
+    raise ValueError(f"no check for an expectation of kind {expectation.kind!r}")
+
+
+def _not_run(name: str) -> CheckResult:
+    return CheckResult(name, "run", Verdict.UNKNOWN, None, None, "", "was not run", ())
+
+
+__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_run"]

@@ -1,0 +1,66 @@
+"""What users of the service felt while a fault was in, and after."""
+
+from __future__ import annotations
+
+from harness.checks.window import Window
+from harness.latencies import Latencies
+from harness.model import CheckResult, Event, Expectation, Verdict
+
+
+def check_load(expectation: Expectation, window: Window, *, time_scale: float) -> list[CheckResult]:
+    """p95 and error ratio of the requests during the fault or after it, each within its bound where one is set.
+
+    Latencies count from the instant a request was planned. No requests, or no fault seen, is UNKNOWN.
+    """
+    stage = str(expectation.params["stage"])
+    span = _span(stage, expectation, window, time_scale)
+    results = []
+    for figure, unit in (("p95", "s"), ("error_ratio", "ratio")):
+        limit = expectation.params["p95_s" if figure == "p95" else figure]
+        if limit is None:
+            continue
+        check = f"load: {figure.replace('_', ' ')} {stage}"
+        if span is None:
+            results.append(_unknown(window, check, limit, unit, "the fault's effect was not seen"))
+            continue
+        found = [event for event in window.events if event.kind == "load" and _inside(event, *span)]
+        measured = _p95_s(found) if figure == "p95" else _error_ratio(found)
+        if measured is None:
+            results.append(_unknown(window, check, limit, unit, "no requests were made"))
+            continue
+        verdict = Verdict.PASS if measured <= limit else Verdict.FAIL
+        requests = sum(int(event.data["requests"]) for event in found)
+        shown = f"{measured:.3f} s" if figure == "p95" else f"{measured:.2%}"
+        summary = f"{shown} over {requests} requests from {span[0]:.1f} s to {span[1]:.1f} s of the run"
+        # The first and the last say which stretch was read; all of them would drown the reader.
+        evidence = (found[0].seq, found[-1].seq)
+        results.append(CheckResult(window.name, check, verdict, round(measured, 4), limit, unit, summary, evidence))
+    return results
+
+
+def _span(stage: str, expectation: Expectation, window: Window, time_scale: float) -> tuple[float, float] | None:
+    effects = window.faults("effect")
+    if not effects:
+        return None
+    gone = window.faults("undone")
+    undone_s = gone[-1].t_s if gone else effects[-1].t_s
+    if stage == "during":
+        return effects[0].t_s, undone_s if gone else window.end_s
+    return undone_s + (expectation.bound_s or 0.0) / time_scale, window.end_s
+
+
+def _inside(event: Event, begin_s: float, end_s: float) -> bool:
+    return bool(event.data["from_s"] >= begin_s and event.data["to_s"] <= end_s)
+
+
+def _p95_s(found: list[Event]) -> float | None:
+    return Latencies().merge(*(Latencies.from_json(event.data["latency_buckets"]) for event in found)).quantile(0.95)
+
+
+def _error_ratio(found: list[Event]) -> float | None:
+    requests = sum(int(event.data["requests"]) for event in found)
+    return sum(int(event.data["errors"]) for event in found) / requests if requests else None
+
+
+def _unknown(window: Window, check: str, limit: float, unit: str, summary: str) -> CheckResult:
+    return CheckResult(window.name, check, Verdict.UNKNOWN, None, limit, unit, summary, ())

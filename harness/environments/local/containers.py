@@ -1,0 +1,147 @@
+"""A container's manifest as a command on this machine: its program, environment and mounts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.environments.local.programs import find_program, image_program
+from harness.environments.local.sandbox import Bind
+from harness.model import PodAddress
+from harness.stack.objects import Container, EnvVar, Volume, Workload
+
+VOLUMES = "/var/lib/kubelet/pods"
+# A volume in memory that may be filled to the brim must leave the machine alive.
+MAX_VOLUME_BYTES = 256 * 1024 * 1024
+_REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_MACHINE_PATHS = ("/proc", "/sys", "/dev")
+
+
+@dataclass(frozen=True, slots=True)
+class NodePaths:
+    """Where a node keeps its things on disk, all inside the run's directory."""
+
+    root: Path
+
+    def files(self, pod: str, volume: str) -> Path:
+        """The content of a ConfigMap, Secret or rendered configuration."""
+        return self.root / "files" / pod / volume
+
+    def host_path(self, source: str) -> Path:
+        """What a pod sees under a host path that is not the machine's own."""
+        return self.root / "host" / source.strip("/")
+
+    def log(self, program: str) -> Path:
+        """A container's output."""
+        return self.root / "logs" / f"{program}.log"
+
+    def script(self, program: str) -> Path:
+        """The command line of a container, as supervisord starts it."""
+        return self.root / "pods" / f"{program}.sh"
+
+    @property
+    def gpu(self) -> Path:
+        """The simulated devices' state."""
+        return self.root / "gpu" / "devices"
+
+
+def pod_key(pod: PodAddress) -> str:
+    """A pod's name on the node; two namespaces may each have a pod of one name."""
+    return f"{pod.namespace}_{pod.name}"
+
+
+def volume_path(pod: PodAddress, volume: str) -> str:
+    """Where the node mounts a pod's volume, near to where a kubelet does."""
+    return f"{VOLUMES}/{pod_key(pod)}/volumes/{volume}"
+
+
+def is_tmpfs(volume: Volume) -> bool:
+    """Whether the node gives this volume a size-limited file system of its own."""
+    return volume.kind in ("empty_dir", "claim")
+
+
+def container_argv(container: Container, environment: Mapping[str, str]) -> list[str] | None:
+    """The command with its references expanded and its program found; None when this machine cannot run it."""
+    words = [*container.command, *container.args]
+    if not container.command:
+        program = image_program(container.image)
+        if program is None:
+            return None
+        words = [program, *container.args]
+    words = [expand(word, environment) for word in words]
+    if words[0] in ("python", "python3"):
+        return [sys.executable, *words[1:]]
+    found = words[0] if words[0].startswith("/") and Path(words[0]).exists() else find_program(words[0])
+    return None if found is None else [found, *words[1:]]
+
+
+def container_environment(
+    container: Container, workload: Workload, pod: PodAddress, *, given: Mapping[str, str]
+) -> dict[str, str]:
+    """What the container's process finds in its environment: the node's own variables first, the manifest's over them."""
+    fields = {
+        "status.podIP": pod.address,
+        "status.hostIP": pod.address,
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "spec.nodeName": "local",
+        "spec.serviceAccountName": workload.service_account,
+    }
+    fields.update({f"metadata.labels['{name}']": value for name, value in pod.labels.items()})
+    environment = {**given, "POD_IP": pod.address, "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace}
+    for variable in container.env:
+        value = _value(variable, fields)
+        if value is not None:
+            environment[variable.name] = expand(value, environment)
+    return environment
+
+
+def expand(text: str, environment: Mapping[str, str]) -> str:
+    """``$(NAME)`` references replaced as a kubelet does: an unknown name stays as written, ``$$(NAME)`` escapes one."""
+
+    def replace(match: re.Match[str]) -> str:
+        if match.group(1):
+            return match.group(0)[1:]
+        return environment.get(match.group(2), match.group(0))
+
+    return _REFERENCE.sub(replace, text)
+
+
+def container_binds(container: Container, workload: Workload, pod: PodAddress, paths: NodePaths) -> list[Bind]:
+    """The container's mounts, as sources inside the node. Volumes of kinds that have no local form are left out."""
+    volumes = {volume.name: volume for volume in workload.volumes}
+    binds = []
+    for mount in container.mounts:
+        volume = volumes[mount.volume]
+        source = _source(volume, pod, paths)
+        if source is None:
+            continue
+        if mount.sub_path:
+            source = f"{source.rstrip('/')}/{mount.sub_path}"
+        read_only = mount.read_only or volume.kind in ("config_map", "secret", "files")
+        binds.append(Bind(source=source, path=mount.path, read_only=read_only))
+    return binds
+
+
+def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
+    if is_tmpfs(volume):
+        return volume_path(pod, volume.name)
+    if volume.kind in ("config_map", "secret", "files"):
+        return str(paths.files(pod_key(pod), volume.name))
+    if volume.kind == "host_path":
+        return volume.source if is_machine_path(volume.source) else str(paths.host_path(volume.source))
+    return None
+
+
+def is_machine_path(path: str) -> bool:
+    """Whether a host path means the machine itself (``/``, ``/proc``…) rather than a directory for the pod's use."""
+    return path == "/" or any(path == base or path.startswith(base + "/") for base in _MACHINE_PATHS)
+
+
+def _value(variable: EnvVar, fields: Mapping[str, str]) -> str | None:
+    if variable.field_path is not None:
+        return fields.get(variable.field_path)
+    return variable.value

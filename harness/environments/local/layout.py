@@ -1,0 +1,134 @@
+"""Writes what the node's processes read: configuration, hosts files, container scripts, the supervisor's own file."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.environments.local.containers import (
+    NodePaths,
+    container_argv,
+    container_binds,
+    container_environment,
+    is_machine_path,
+    pod_key,
+)
+from harness.environments.local.plan import NodePlan, PlannedPod, hosts_file, proxy_configuration
+from harness.environments.local.sandbox import Bind, pod_argv
+from harness.environments.local.supervisor import Program, configuration
+from harness.stack.objects import Container, Rendered
+
+SERVICE_PROXY = "service-proxy"
+SIMULATED_GPU_DIR = "/run/simulated-gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLayout:
+    """What is needed to write a node's files.
+
+    ``rendered``: for each workload the operator would run, by its app name, its configuration and extra flags.
+    ``variables``: what every container finds in its environment. ``read_only``: directories every sandbox shows.
+    """
+
+    plan: NodePlan
+    paths: NodePaths
+    bwrap: str
+    read_only: Sequence[str]
+    rendered: Mapping[str, Rendered]
+    variables: Mapping[str, str]
+    simulated_gpu: bool
+    address: str
+    password: str
+
+    def write(self) -> Path:
+        """Writes everything; the result is supervisord's configuration file."""
+        for name in ("logs", "pods", "files", "host", "hosts"):
+            (self.paths.root / name).mkdir(parents=True, exist_ok=True)
+        programs = [self._write_proxy()]
+        for namespace in {pod.address.namespace for pod in self.plan.pods}:
+            self._hosts(namespace).write_text(hosts_file(self.plan, namespace), encoding="utf-8")
+        for pod in self.plan.pods:
+            self._write_volumes(pod)
+            programs += [self._write_container(pod, container) for container in pod.workload.containers]
+        path = self.paths.root / "supervisord.conf"
+        path.touch(mode=0o600)
+        path.write_text(
+            configuration(
+                address=self.address, password=self.password, directory=str(self.paths.root), programs=programs
+            ),
+            encoding="utf-8",
+        )
+        return path
+
+    def _hosts(self, namespace: str) -> Path:
+        return self.paths.root / "hosts" / namespace
+
+    def _write_proxy(self) -> Program:
+        path = self.paths.root / "service-proxy.json"
+        path.write_text(json.dumps(proxy_configuration(self.plan.services)), encoding="utf-8")
+        script = self.paths.script(SERVICE_PROXY)
+        module = "harness.environments.local.service_proxy"
+        script.write_text(_script([], [sys.executable, "-m", module, str(path)], marker=None), encoding="utf-8")
+        return Program(SERVICE_PROXY, str(script), str(self.paths.log(SERVICE_PROXY)), "Always")
+
+    def _write_volumes(self, pod: PlannedPod) -> None:
+        rendered = self._rendered(pod)
+        for volume in pod.workload.volumes:
+            if volume.kind in ("config_map", "secret", "files"):
+                files = rendered.files if rendered and volume.kind == "files" else volume.files
+                directory = self.paths.files(pod_key(pod.address), volume.name)
+                directory.mkdir(parents=True)
+                for name, content in files.items():
+                    target = directory / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_text(content, encoding="utf-8")
+            elif volume.kind == "host_path" and not is_machine_path(volume.source):
+                self.paths.host_path(volume.source).mkdir(parents=True, exist_ok=True)
+
+    def _write_container(self, pod: PlannedPod, container: Container) -> Program:
+        name = pod.program(container)
+        rendered = self._rendered(pod)
+        main = self._argv(pod, container, rendered.flags if rendered else ())
+        init = [self._argv(pod, before, ()) for before in pod.workload.init_containers]
+        script = self.paths.script(name)
+        script.write_text(_script(init, main, marker=script.with_suffix(".initialized")), encoding="utf-8")
+        restart = pod.workload.restart_policy
+        return Program(name, str(script), str(self.paths.log(name)), restart)
+
+    def _argv(self, pod: PlannedPod, container: Container, flags: Iterable[str]) -> list[str]:
+        variables = container_environment(container, pod.workload, pod.address, given=self.variables)
+        command = container_argv(container, variables)
+        assert command is not None  # the plan holds only what this machine can run
+        binds = container_binds(container, pod.workload, pod.address, self.paths)
+        binds.append(Bind(str(self._hosts(pod.address.namespace)), "/etc/hosts", read_only=True))
+        if self.simulated_gpu:
+            binds.append(Bind(str(self.paths.gpu.parent), SIMULATED_GPU_DIR, read_only=False))
+        return pod_argv(
+            bwrap=self.bwrap,
+            read_only=self.read_only,
+            binds=binds,
+            # The run's directory is no part of the node, and the disk it is on is not the node's disk.
+            hidden=[bind.path.rstrip("/") + str(self.paths.root.parent) for bind in binds if bind.source == "/"],
+            environment=variables,
+            working_dir=container.working_dir,
+            command=[*command, *flags],
+        )
+
+    def _rendered(self, pod: PlannedPod) -> Rendered | None:
+        return (
+            self.rendered.get(pod.address.labels.get("app.kubernetes.io/name", "")) if pod.workload.operated else None
+        )
+
+
+def _script(init: Sequence[Sequence[str]], main: Sequence[str], *, marker: Path | None) -> str:
+    """A shell script that becomes the container; init containers run before it, once, one after another."""
+    lines = ["#!/bin/sh"]
+    if init and marker is not None:
+        steps = " && ".join(shlex.join(argv) for argv in init)
+        lines.append(f"[ -e {shlex.quote(str(marker))} ] || {{ {steps} && : > {shlex.quote(str(marker))}; }} || exit 1")
+    lines.append(f"exec {shlex.join(main)}")
+    return "\n".join(lines) + "\n"

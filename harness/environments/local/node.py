@@ -1,0 +1,256 @@
+"""A running local node, seen from outside: its pods' processes and volumes. Any process may attach to one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.clock import wait_until
+from harness.environments.local.containers import NodePaths
+from harness.environments.local.supervisor import UNREACHABLE, ProgramState, SupervisorClient
+from harness.errors import HarnessError
+from harness.model import ProcessRef
+
+STATE_FILE = "environment.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A pod on the node. ``programs`` maps its containers to their supervised programs, ``volumes`` its volumes' names
+    to their paths as the node sees them."""
+
+    namespace: str
+    name: str
+    workload: str
+    address: str
+    ports: Mapping[str, int]
+    programs: Mapping[str, str]
+    volumes: Mapping[str, str]
+    labels: Mapping[str, str]
+    completes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """All that another process needs to work with a running node; kept as ``environment.json`` in its run directory."""
+
+    run_dir: str
+    stack: str
+    stack_sha256: str
+    time_scale: float
+    seed: int
+    pid: int
+    pid_started: float
+    address: str
+    password: str
+    prometheus: str
+    alertmanagers: tuple[str, ...]
+    receivers: tuple[str, ...]
+    services: Mapping[str, str]  # "namespace/name:port" → "address:port"
+    pods: tuple[RunningPod, ...]
+    gpu: str
+    not_exercised: tuple[str, ...]
+    versions: Mapping[str, str]
+    ready_s: float | None = None
+
+    def save(self) -> None:
+        """Writes the state file, whole or not at all."""
+        path = Path(self.run_dir) / STATE_FILE
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        partial.chmod(0o600)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, run_dir: Path) -> NodeState:
+        """Raises HarnessError when the directory holds no local environment."""
+        path = run_dir / STATE_FILE
+        try:
+            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            pods = tuple(RunningPod(**pod) for pod in raw.pop("pods"))
+            for name in ("alertmanagers", "receivers", "not_exercised"):
+                raw[name] = tuple(raw[name])
+            return cls(pods=pods, **raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise HarnessError(f"{path}: no local environment is described here: {error}") from error
+
+
+class LocalNode:
+    """Operations on a running node. All of them work from any process of the same user."""
+
+    def __init__(self, state: NodeState) -> None:
+        self.state = state
+        self.paths = NodePaths(Path(state.run_dir) / "node")
+        self._supervisor = SupervisorClient(address=state.address, password=state.password)
+
+    def alive(self) -> bool:
+        """Whether the node's first process is still the one that was started."""
+        return process_started(self.state.pid) == self.state.pid_started
+
+    def stop(self, *, timeout_s: float = 10.0) -> None:
+        """Ends the node and with it every process and mount in it. Ending it again does nothing.
+
+        Raises DeadlineExceeded when it is still there after the timeout.
+        """
+        if self.alive():
+            end_sandbox(self.state.pid)
+        wait_until(lambda: not self.alive(), what="the node's processes end", timeout_s=timeout_s)
+
+    def programs(self) -> tuple[ProgramState, ...]:
+        """What supervisord says of every container. Raises HarnessError when it does not answer."""
+        try:
+            return self._supervisor.states()
+        except UNREACHABLE as error:
+            raise HarnessError(f"the node's supervisor at {self.state.address} does not answer: {error}") from error
+
+    def container_states(self) -> list[dict[str, Any]]:
+        """Every container: pod, namespace, workload, container, running, pid, exit_code."""
+        states = {state.name: state for state in self.programs()}
+        found = []
+        for pod in self.state.pods:
+            for container, program in pod.programs.items():
+                state = states[program]
+                found.append(
+                    {
+                        "pod": pod.name,
+                        "namespace": pod.namespace,
+                        "workload": pod.workload,
+                        "container": container,
+                        "running": state.state in ("RUNNING", "STARTING"),
+                        "pid": state.pid,
+                        "exit_code": state.exit_code,
+                    }
+                )
+        return found
+
+    def pods(self, workload: str, namespace: str | None = None) -> tuple[RunningPod, ...]:
+        """The pods of a workload, or the one pod of this name; empty when there is none."""
+        return tuple(
+            pod
+            for pod in self.state.pods
+            if workload in (pod.workload, pod.name) and namespace in (None, pod.namespace)
+        )
+
+    def processes(self, pod: str, namespace: str) -> list[ProcessRef]:
+        """A pod's processes, its first container's own first process before all others; empty while it does not run."""
+        found = next(each for each in self.state.pods if (each.name, each.namespace) == (pod, namespace))
+        inner = {state.name: state.pid for state in self.programs()}
+        refs = []
+        for program in found.programs.values():
+            wrapper = self._by_inner_pid(inner.get(program))
+            if wrapper is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    # Bubblewrap stays as the parent of what it runs; it is no part of the container.
+                    refs += [_reference(child.pid) for child in wrapper.children(recursive=True)]
+        return [ref for ref in refs if ref is not None]
+
+    def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
+        """Whether the signal was sent; it is not when the process is gone or its number belongs to another by now."""
+        if process_started(process.pid) != process.started:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+            return True
+        return False
+
+    def process_state(self, process: ProcessRef) -> str | None:
+        """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
+        with contextlib.suppress(OSError, IndexError):
+            stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+            if process_started(process.pid) == process.started:
+                return stat.rpartition(")")[2].split()[0]
+        return None
+
+    def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
+        """(size, available) of a pod's volume in bytes. Raises HarnessError when it is not there."""
+        path = self._volume(pod, namespace, volume)
+        try:
+            usage = os.statvfs(path)
+        except OSError as error:
+            raise HarnessError(f"volume {volume} of pod {pod}: {error}") from error
+        return usage.f_blocks * usage.f_frsize, usage.f_bavail * usage.f_frsize
+
+    def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+        """A file in a pod's volume, as a path that this process can open."""
+        return self._volume(pod, namespace, volume) / name
+
+    @property
+    def simulated_gpus(self) -> Path | None:
+        """The simulated devices' state file; None where the devices are real."""
+        return self.paths.gpu if self.state.gpu == "simulated" else None
+
+    def _volume(self, pod: str, namespace: str, volume: str) -> Path:
+        found = next(each for each in self.state.pods if (each.name, each.namespace) == (pod, namespace))
+        if volume not in found.volumes:
+            raise HarnessError(f"pod {pod} has no volume {volume!r}; it has: {', '.join(found.volumes) or 'none'}")
+        return self.reach(found.volumes[volume])
+
+    def reach(self, inner_path: str) -> Path:
+        """A path inside the node as one that this process can open."""
+        first = self._first_process()
+        if first is None:
+            raise HarnessError("the node is not running")
+        return Path(f"/proc/{first.pid}/root{inner_path}")
+
+    def _first_process(self) -> psutil.Process | None:
+        """Process 1 of the node, the only child of the bubblewrap that was started."""
+        outer = _process(self.state.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = outer.children() if outer else []
+            return children[0] if children else None
+        return None
+
+    def _by_inner_pid(self, inner_pid: int | None) -> psutil.Process | None:
+        first = self._first_process()
+        if first is None or inner_pid is None:
+            return None
+        for process in first.children(recursive=True):
+            if _inner_pid(process.pid) == inner_pid:
+                return process
+        return None
+
+
+def end_sandbox(pid: int) -> None:
+    """Ends everything in the sandbox whose bubblewrap has this number: a PID namespace ends with its first process."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        outer = psutil.Process(pid)
+        for process in (*outer.children(), outer):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def process_started(pid: int) -> float | None:
+    """When a process began, in clock ticks since boot, to tell it from another with the same number; None if it is gone."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = stat.rpartition(")")[2].split()
+        if fields[0] not in ("Z", "X"):
+            return float(fields[19])
+    return None
+
+
+def _reference(pid: int) -> ProcessRef | None:
+    started = process_started(pid)
+    return None if started is None else ProcessRef(pid, started)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid)
+    return None
+
+
+def _inner_pid(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("NSpid:"):
+                return int(line.split()[-1])
+    return None

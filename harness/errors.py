@@ -1,0 +1,35 @@
+"""What can go wrong, by who has to act: the author of an input, or the harness itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class HarnessError(Exception):
+    """The harness could not do its work (exit code 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with one input, in the words of whoever must correct it.
+
+    ``where`` is the key path inside the file (``extensions[0].expect.alerts[2].within``), with the document's
+    number in front when the file holds several (``document 2: spec.groups[0]``); empty for the whole file.
+    """
+
+    file: Path | str
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (str(self.file), self.where, self.problem) if part)
+
+
+class InputError(Exception):
+    """Some input is wrong (exit code 3); every mistake found is listed, and nothing was touched."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))

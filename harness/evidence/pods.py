@@ -1,0 +1,59 @@
+"""Which pods run, as the environment sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from harness.errors import HarnessError
+from harness.evidence.events import GAP, POD
+from harness.evidence.timeline import Record
+
+
+class PodSource(Protocol):
+    """An environment that lists its containers."""
+
+    def container_states(self) -> Sequence[Mapping[str, Any]]:
+        """For each container: pod, namespace, workload, container, running, pid, exit_code.
+
+        Raises HarnessError when they cannot be listed.
+        """
+
+
+class PodCollector:
+    """Records a ``pod`` event whenever a container is started or ends. What ran at the first poll is not an event."""
+
+    def __init__(self, source: PodSource, record: Record) -> None:
+        self._source = source
+        self._record = record
+        self._known: dict[tuple[str, str, str], Mapping[str, Any]] | None = None
+        self._restarts: dict[tuple[str, str, str], int] = {}
+
+    def poll(self) -> None:
+        """Compares with the last poll; an environment that cannot be asked is a gap."""
+        try:
+            states = self._source.container_states()
+        except HarnessError as error:
+            self._record(GAP, "pods", {"error": str(error)})
+            return
+        now = {(state["namespace"], state["pod"], state["container"]): state for state in states}
+        if self._known is not None:
+            for key, state in now.items():
+                self._compare(key, self._known.get(key), state)
+        self._known = now
+
+    def _compare(self, key: tuple[str, str, str], before: Mapping[str, Any] | None, state: Mapping[str, Any]) -> None:
+        if before is None or (before["running"], before["pid"]) == (state["running"], state["pid"]):
+            return
+        if state["running"]:
+            self._restarts[key] = self._restarts.get(key, 0) + 1
+        data = {
+            "status": "started" if state["running"] else "exited",
+            "namespace": state["namespace"],
+            "workload": state["workload"],
+            "container": state["container"],
+            "pid": state["pid"],
+            "exit_code": state["exit_code"],
+            "restarts": self._restarts.get(key, 0),
+        }
+        self._record(POD, state["pod"], data)

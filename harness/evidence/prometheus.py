@@ -1,0 +1,197 @@
+"""What Prometheus itself says: alert states to the evaluation, rule evaluations, scrape targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+
+from harness.clock import RunClock
+from harness.evidence.events import EVALUATION, GAP, RULE, TARGET
+from harness.evidence.timeline import Record
+
+_TIMEOUT_S = 3.0
+# How often an unchanged rule group is written down again: often enough to prove that it was evaluated all along.
+_EVALUATION_EVERY_S = 1.0
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _AlertSeries:
+    state: str
+    last_s: float
+
+
+@dataclass(slots=True)
+class PrometheusCollector:
+    """Polls one Prometheus and records ``rule``, ``evaluation`` and ``target`` events, and a ``gap`` while it is away.
+
+    ``poll_s`` is the owner's polling period: every poll reads twice that far back, so that no evaluation is missed.
+    """
+
+    url: str
+    record: Record
+    clock: RunClock
+    poll_s: float
+    _api: PrometheusConnect = field(init=False)
+    _series: dict[Labels, _AlertSeries] = field(default_factory=dict)
+    _groups: dict[str, _Group] = field(default_factory=dict)
+    _targets: dict[tuple[str, str], str] = field(default_factory=dict)
+    _read_until_s: float | None = None
+    _read_at_s: float | None = None
+    _away_since_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self._api = PrometheusConnect(url=self.url, disable_ssl=True, timeout=_TIMEOUT_S, retry=_no_retry())
+
+    def poll(self) -> None:
+        """One look at everything; when Prometheus does not answer the gap is recorded once it is over or grows."""
+        began_s = self.clock.now_s()
+        try:
+            groups = self._get("/api/v1/rules", {"type": "alert"})["groups"]
+            self._read_alerts(groups)
+            self._read_targets(self._get("/api/v1/targets", {"state": "active"})["activeTargets"])
+        except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError) as error:
+            since_s = self._away_since_s if self._away_since_s is not None else (self._read_at_s or began_s)
+            if self._away_since_s is None:
+                self._away_since_s = since_s
+            self.record(GAP, "prometheus", {"from_s": since_s, "to_s": self.clock.now_s(), "error": _brief(error)})
+            return
+        self._away_since_s = None
+        self._read_at_s = began_s
+
+    def _get(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+        answer = requests.get(self.url + path, params=dict(params), timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        payload: Mapping[str, Any] = answer.json()["data"]
+        return payload
+
+    def _read_alerts(self, groups: list[Mapping[str, Any]]) -> None:
+        now_s = self.clock.now_s()
+        # Reading past the last read closes the hole that a slow poll or an absent Prometheus would leave.
+        reach_s = 2 * self.poll_s + (now_s - self._read_until_s if self._read_until_s is not None else 2.0)
+        query = f"ALERTS[{max(1000, round(reach_s * 1000))}ms]"
+        found = self._api.custom_query(query, params={"time": self.clock.to_unix(now_s)}, timeout=_TIMEOUT_S)
+        self._read_until_s = now_s
+        evaluated = self._read_groups(groups)
+        samples: dict[Labels, list[tuple[float, str]]] = {}
+        for series in found:
+            metric = dict(series["metric"])
+            metric.pop("__name__", None)
+            state = metric.pop("alertstate")
+            at = samples.setdefault(tuple(sorted(metric.items())), [])
+            at.extend((self.clock.from_unix(float(unix_s)), state) for unix_s, _ in series["values"])
+        for labels, points in samples.items():
+            self._advance(labels, sorted(points))
+        self._find_inactive(evaluated)
+
+    def _advance(self, labels: Labels, points: list[tuple[float, str]]) -> None:
+        """Follow one alert through its samples, oldest first, and record every change of state at its evaluation."""
+        for at_s, state in points:
+            known = self._series.get(labels)
+            if known is None:
+                self._series[labels] = _AlertSeries(state, at_s)
+                self._record_state(labels, state, at_s)
+            elif at_s > known.last_s + 1e-6:
+                interval_s = self._interval_s(labels)
+                if interval_s is not None and at_s - known.last_s > 1.9 * interval_s:
+                    # It was gone for at least one evaluation and came back between two polls.
+                    self._record_state(labels, "inactive", known.last_s + interval_s)
+                    self._record_state(labels, state, at_s)
+                elif state != known.state:
+                    self._record_state(labels, state, at_s)
+                self._series[labels] = _AlertSeries(state, at_s)
+
+    def _find_inactive(self, evaluated: Mapping[str, tuple[float, float]]) -> None:
+        for labels, known in list(self._series.items()):
+            group = evaluated.get(dict(labels).get("alertname", ""))
+            if group is not None and group[0] > known.last_s + 0.5 * group[1]:
+                self._record_state(labels, "inactive", known.last_s + group[1])
+                del self._series[labels]
+
+    def _interval_s(self, labels: Labels) -> float | None:
+        alert = dict(labels).get("alertname", "")
+        return next((group.interval_s for group in self._groups.values() if alert in group.alerts), None)
+
+    def _record_state(self, labels: Labels, state: str, at_s: float) -> None:
+        named = dict(labels)
+        self.record(RULE, named["alertname"], {"labels": named, "state": state, "at_s": round(at_s, 3)})
+
+    def _read_groups(self, groups: list[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+        """The last evaluation and interval of each alert's group, in run seconds; also records the groups."""
+        evaluated: dict[str, tuple[float, float]] = {}
+        for raw in groups:
+            group = _Group.read(raw, self.clock)
+            known = self._groups.get(group.key)
+            for alert in group.alerts:
+                last_s, interval_s = evaluated.get(alert, (group.last_s, group.interval_s))
+                evaluated[alert] = (min(last_s, group.last_s), max(interval_s, group.interval_s))
+            if known is None or group.differs(known) or group.last_s - known.last_s >= _EVALUATION_EVERY_S:
+                self._groups[group.key] = group
+                self.record(
+                    EVALUATION,
+                    group.name,
+                    {
+                        "last_s": round(group.last_s, 3),
+                        "interval_s": group.interval_s,
+                        "health": group.health,
+                        "error": group.error,
+                    },
+                )
+        return evaluated
+
+    def _read_targets(self, targets: list[Mapping[str, Any]]) -> None:
+        for target in targets:
+            key = (str(target.get("scrapePool")), str(target["labels"].get("instance")))
+            health = str(target["health"])
+            if self._targets.get(key) != health:
+                self._targets[key] = health
+                error = str(target.get("lastError") or "")[:300]
+                self.record(TARGET, key[0], {"instance": key[1], "health": health, "error": error})
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    key: str
+    name: str
+    last_s: float
+    interval_s: float
+    health: str
+    error: str
+    alerts: tuple[str, ...]
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any], clock: RunClock) -> _Group:
+        rules = raw["rules"]
+        worst = min((str(rule["health"]) for rule in rules), key=("err", "unknown", "ok").index, default="unknown")
+        errors = sorted({str(rule["lastError"]) for rule in rules if rule.get("lastError")})
+        # A group's own time stamp is when its last evaluation began, which is also its samples' time but for a few ms.
+        return cls(
+            key=f"{raw['file']};{raw['name']}",
+            name=str(raw["name"]),
+            last_s=clock.from_unix(datetime.fromisoformat(str(raw["lastEvaluation"])).timestamp()),
+            interval_s=float(raw["interval"]),
+            health=worst,
+            error="; ".join(errors)[:500],
+            alerts=tuple(str(rule["name"]) for rule in rules if rule.get("type") == "alerting"),
+        )
+
+    def differs(self, other: _Group) -> bool:
+        return (self.health, self.error, self.alerts) != (other.health, other.error, other.alerts)
+
+
+def _no_retry() -> Any:
+    """A poll that fails is evidence; trying again inside the client would hide it."""
+    from urllib3.util.retry import Retry
+
+    return Retry(total=0)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

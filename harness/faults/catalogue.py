@@ -1,0 +1,82 @@
+"""Every fault the harness can inject: how it is planned, put in, seen, taken out and seen gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.faults import disk, gpu, pod
+from harness.faults.world import World
+
+# All that is needed to inject, see and undo one fault, as JSON: it is on disk before the fault is in.
+Record = Mapping[str, Any]
+Look = Callable[[World, Record], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind of fault.
+
+    ``plan`` looks at the world and touches nothing. ``effect`` and ``cleared`` read a source other than the stack under
+    test and describe what they saw; None while it is not so. ``undo`` may be called twice, and after a fault that was
+    never put in; None where there is nothing to undo.
+    """
+
+    name: str
+    plan: Callable[..., Record]
+    inject: Callable[[World, Record], None]
+    effect: Look
+    undo: Callable[[World, Record], None] | None
+    cleared: Look | None
+    source: str
+    needs: str
+
+
+_DEVICE = "the device itself"
+_SIMULATED = "a simulated GPU"
+
+FAULTS: Mapping[str, FaultKind] = {
+    kind.name: kind
+    for kind in (
+        FaultKind("pod-kill", pod.plan_kill, pod.kill, pod.killed, None, None, "the kernel's process table", "a pod"),
+        FaultKind(
+            "pod-hang",
+            pod.plan_hang,
+            pod.hang,
+            pod.hanging,
+            pod.resume,
+            pod.resumed,
+            "the kernel's process table",
+            "a pod",
+        ),
+        FaultKind(
+            "volume-fill",
+            disk.plan_fill,
+            disk.fill,
+            disk.filled,
+            disk.free,
+            disk.freed,
+            "statvfs",
+            "a size-limited volume",
+        ),
+        FaultKind(
+            "gpu-cooling-lost", gpu.plan, gpu.lose_cooling, gpu.hot, gpu.restore_cooling, gpu.cool, _DEVICE, _SIMULATED
+        ),
+        FaultKind(
+            "gpu-memory-taken",
+            gpu.plan,
+            gpu.take_memory,
+            gpu.memory_taken,
+            gpu.release_memory,
+            gpu.memory_released,
+            _DEVICE,
+            _SIMULATED,
+        ),
+        FaultKind(
+            "gpu-throttle", gpu.plan, gpu.throttle, gpu.throttled, gpu.unthrottle, gpu.unthrottled, _DEVICE, _SIMULATED
+        ),
+        FaultKind("gpu-xid", gpu.plan, gpu.raise_xid, gpu.xid_raised, None, None, _DEVICE, _SIMULATED),
+        FaultKind("gpu-lost", gpu.plan, gpu.lose, gpu.lost, gpu.restore, gpu.restored, _DEVICE, _SIMULATED),
+    )
+}

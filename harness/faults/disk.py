@@ -1,0 +1,79 @@
+"""Faults of storage: a volume without space."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.faults.world import World
+
+FILL_FILE = ".filled-by-harness"
+# A fill takes memory or disk of the machine; none is asked for more than this.
+_MAX_FILL_BYTES = 4 * 2**30
+
+
+def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None, percent: float) -> Mapping[str, Any]:
+    """The record of filling a volume of each of the workload's pods to ``percent`` of its size with one file."""
+    pods = world.pods(workload, namespace)
+    if not pods:
+        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
+    if not 0 < percent <= 100:
+        raise HarnessError(f"percent: got {percent:g}, need more than 0 and at most 100")
+    fills = []
+    for pod in pods:
+        size, available = world.volume_usage(pod.name, pod.namespace, volume)
+        fill_bytes = round(size * percent / 100) - (size - available)
+        if fill_bytes <= 0:
+            used = 100 * (1 - available / size)
+            raise HarnessError(
+                f"volume {volume} of pod {pod.name} is already {used:.0f} % full, not below {percent:g} %"
+            )
+        if fill_bytes > _MAX_FILL_BYTES:
+            raise HarnessError(f"volume {volume} of pod {pod.name}: {fill_bytes} bytes to fill are too many for a test")
+        fills.append({"pod": pod.name, "namespace": pod.namespace, "bytes": fill_bytes})
+    return {"volume": volume, "percent": percent, "fills": fills}
+
+
+def fill(world: World, record: Mapping[str, Any]) -> None:
+    """Writes the files. A volume that runs full before the last byte is as full as was asked for."""
+    for each in record["fills"]:
+        path = world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE)
+        with path.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, each["bytes"])
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+
+def filled(world: World, record: Mapping[str, Any]) -> str | None:
+    """That statvfs shows each volume within one point of the asked share."""
+    seen = []
+    for each in record["fills"]:
+        size, available = world.volume_usage(each["pod"], each["namespace"], record["volume"])
+        used_percent = 100 * (1 - available / size)
+        if used_percent < record["percent"] - 1:
+            return None
+        seen.append(f"{each['pod']} {used_percent:.1f} %")
+    return f"statvfs shows {record['volume']} used: {', '.join(seen)}"
+
+
+def free(world: World, record: Mapping[str, Any]) -> None:
+    """Removes the files."""
+    for each in record["fills"]:
+        with contextlib.suppress(FileNotFoundError):
+            world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE).unlink()
+
+
+def freed(world: World, record: Mapping[str, Any]) -> str | None:
+    """That the files are gone."""
+    left = [
+        each["pod"]
+        for each in record["fills"]
+        if world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE).exists()
+    ]
+    return None if left else f"{record['volume']} holds no filling file any more"

@@ -1,0 +1,91 @@
+"""Faults of a pod's processes: killed, or hanging."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.faults.world import Pod, World
+from harness.model import ProcessRef
+
+
+def plan_kill(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
+    """The record of killing the main process of one of the workload's pods, drawn by the seed."""
+    return _one_pod(world, workload, namespace, seed)
+
+
+def kill(world: World, record: Mapping[str, Any]) -> None:
+    """SIGKILL to the pod's main process, as the kernel's out-of-memory killer sends it."""
+    if not world.signal(_reference(record["main"]), signal.SIGKILL):
+        raise HarnessError(f"pod {record['pod']}: its process {record['main']['pid']} ended before it could be killed")
+
+
+def killed(world: World, record: Mapping[str, Any]) -> str | None:
+    """That another process runs in its place; its start time, from the kernel, tells the two apart."""
+    now = world.processes(record["pod"], record["namespace"])
+    old = _reference(record["main"])
+    if not now or now[0] == old:
+        return None
+    return f"process {old.pid} is gone; {now[0].pid} started {_ticks_s(now[0]) - _ticks_s(old):.2f} s after it did"
+
+
+def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
+    """The record of stopping every process of one of the workload's pods."""
+    record = dict(_one_pod(world, workload, namespace, seed))
+    processes = world.processes(record["pod"], record["namespace"])
+    record["processes"] = [_as_json(process) for process in processes]
+    return record
+
+
+def hang(world: World, record: Mapping[str, Any]) -> None:
+    """SIGSTOP: the processes keep their sockets and answer nothing."""
+    for process in map(_reference, record["processes"]):
+        world.signal(process, signal.SIGSTOP)
+
+
+def hanging(world: World, record: Mapping[str, Any]) -> str | None:
+    """That the kernel shows every process as stopped."""
+    states = _states(world, record)
+    return "the kernel shows it stopped (T)" if states and set(states) == {"T"} else None
+
+
+def resume(world: World, record: Mapping[str, Any]) -> None:
+    """SIGCONT to those processes; one that is gone needs none."""
+    for process in map(_reference, record["processes"]):
+        world.signal(process, signal.SIGCONT)
+
+
+def resumed(world: World, record: Mapping[str, Any]) -> str | None:
+    """That none of them is stopped any more."""
+    return None if "T" in _states(world, record) else "the kernel shows it running again"
+
+
+def _states(world: World, record: Mapping[str, Any]) -> list[str | None]:
+    return [world.process_state(process) for process in map(_reference, record["processes"])]
+
+
+def _one_pod(world: World, workload: str, namespace: str | None, seed: int) -> dict[str, Any]:
+    pods: Sequence[Pod] = world.pods(workload, namespace)
+    if not pods:
+        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
+    pod = random.Random(seed).choice(pods)
+    processes = world.processes(pod.name, pod.namespace)
+    if not processes:
+        raise HarnessError(f"pod {pod.name} is not running: there is nothing to disturb")
+    return {"pod": pod.name, "namespace": pod.namespace, "main": _as_json(processes[0])}
+
+
+def _as_json(process: ProcessRef) -> dict[str, Any]:
+    return {"pid": process.pid, "started": process.started}
+
+
+def _reference(raw: Mapping[str, Any]) -> ProcessRef:
+    return ProcessRef(int(raw["pid"]), float(raw["started"]))
+
+
+def _ticks_s(process: ProcessRef) -> float:
+    return process.started / os.sysconf("SC_CLK_TCK")

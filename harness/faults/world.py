@@ -1,0 +1,46 @@
+"""What a fault needs of an environment; each environment offers it in its own way."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness.model import ProcessRef
+
+
+class Pod(Protocol):
+    """A pod by name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+
+class World(Protocol):
+    """The operations faults are made of, and the independent sources their effects are read back from."""
+
+    def pods(self, workload: str, namespace: str | None = None) -> Sequence[Pod]:
+        """The pods of a workload, or the one pod of this name; empty when there is none."""
+
+    def processes(self, pod: str, namespace: str) -> Sequence[ProcessRef]:
+        """A pod's processes, the main one first; empty while it does not run."""
+
+    def process_state(self, process: ProcessRef) -> str | None:
+        """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
+
+    def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
+        """Whether the signal reached that very process."""
+
+    def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
+        """(size, available) in bytes."""
+
+    def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+        """A file in a pod's volume."""
+
+    @property
+    def simulated_gpus(self) -> Path | None:
+        """The simulated devices' state file; None where the devices are real."""

@@ -1,0 +1,1 @@
+"""Load from locust, run out of process; what it did, as events."""

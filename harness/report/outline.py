@@ -1,0 +1,115 @@
+"""A result in the order it is told: an experiment at a time, and each alert's life in its stages."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.model import CheckResult, Phase, RunResult, Verdict
+
+BASELINE = "baseline"
+STAGES = ("inactive before", "pending", "firing", "notified", "resolved", "resolution notified")
+WORST_FIRST = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
+
+_ALERT = re.compile(r"alert (?P<name>.+): (?P<stage>[^:]+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLife:
+    """What was seen of one alert in one experiment. ``stages`` goes with ``STAGES``; None: that stage was not checked."""
+
+    alert: str
+    stages: tuple[CheckResult | None, ...]
+
+    @property
+    def seen(self) -> int:
+        """How many of the six stages passed."""
+        return sum(stage is not None and stage.verdict is Verdict.PASS for stage in self.stages)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every stage was checked and passed."""
+        return self.seen == len(STAGES)
+
+    @property
+    def claim(self) -> str:
+        """In words how much of the life was seen."""
+        return "whole life seen" if self.is_whole else f"{self.seen} of {len(STAGES)} stages seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One experiment, or the baseline. ``phase`` is None when the run never came to it."""
+
+    name: str
+    title: str
+    checks: tuple[CheckResult, ...]
+    phase: Phase | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its checks; UNKNOWN when there is none."""
+        return Verdict.merge(check.verdict for check in self.checks)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Real seconds; None when it did not end or did not begin."""
+        if self.phase is None or self.phase.end_s is None:
+            return None
+        return self.phase.end_s - self.phase.start_s
+
+    @property
+    def lives(self) -> tuple[AlertLife, ...]:
+        """Each alert any of whose stages was checked, in the order of the checks."""
+        return _lives(self.checks)
+
+
+def sections(result: RunResult) -> tuple[Section, ...]:
+    """The baseline, if it was reached, every experiment of the run in its order, then any other name the checks use."""
+    phases = {phase.name: phase for phase in reversed(result.phases)}
+    titles = {experiment["name"]: experiment.get("title", "") for experiment in result.experiments}
+    names = dict.fromkeys([*titles, *(check.experiment for check in result.results)])
+    if BASELINE in names or BASELINE in phases:
+        names = dict.fromkeys([BASELINE, *names])
+    return tuple(
+        Section(
+            name=name,
+            title=titles.get(name, "The quiet phase before any fault" if name == BASELINE else ""),
+            checks=tuple(check for check in result.results if check.experiment == name),
+            phase=phases.get(name),
+        )
+        for name in names
+    )
+
+
+def overall(result: RunResult) -> Verdict:
+    """The run's verdict, never better than the worst of its sections: a report must not contradict its own rows."""
+    return Verdict.merge([result.verdict, Verdict.merge(section.verdict for section in sections(result))])
+
+
+def shortfalls(result: RunResult) -> tuple[CheckResult, ...]:
+    """Every check that did not pass, failures first, otherwise in the order they were made."""
+    return tuple(check for verdict in WORST_FIRST[:2] for check in result.results if check.verdict is verdict)
+
+
+def tally(checks: Iterable[CheckResult]) -> str:
+    """``2 failed, 1 unknown, 20 passed``; what is zero is left out, and nothing at all is ``no checks``."""
+    counts = Counter(check.verdict for check in checks)
+    words = {Verdict.FAIL: "failed", Verdict.UNKNOWN: "unknown", Verdict.PASS: "passed"}
+    return ", ".join(f"{counts[verdict]} {words[verdict]}" for verdict in WORST_FIRST if counts[verdict]) or "no checks"
+
+
+def _lives(checks: Iterable[CheckResult]) -> tuple[AlertLife, ...]:
+    found: dict[str, dict[str, CheckResult]] = {}
+    for check in checks:
+        match = _ALERT.fullmatch(check.check)
+        if match is None or match["stage"] not in STAGES:
+            continue
+        stages = found.setdefault(match["name"], {})
+        known = stages.get(match["stage"])
+        # One alert can be held to two expectations; the row then shows the worse of the two.
+        if known is None or Verdict.merge([known.verdict, check.verdict]) is not known.verdict:
+            stages[match["stage"]] = check
+    return tuple(AlertLife(alert, tuple(stages.get(stage) for stage in STAGES)) for alert, stages in found.items())

@@ -1,0 +1,1 @@
+"""The one place that composes environments, load, faults, evidence and checks into a run."""

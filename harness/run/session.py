@@ -1,0 +1,235 @@
+"""A live environment under test: faults go in, the harness waits for what is expected, faults come out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.checks.bounds import alert_bounds
+from harness.checks.window import alert_histories
+from harness.clock import DeadlineExceeded, RunClock, wait_until
+from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
+from harness.errors import HarnessError, InputError, Mistake
+from harness.evidence.notices import NoticeCollector
+from harness.evidence.prometheus import PrometheusCollector
+from harness.evidence.recorder import Recorder
+from harness.evidence.timeline import Timeline
+from harness.faults.injector import Injector
+from harness.model import AlertSpec, Event, Expectation, Spec
+from harness.stack import load_stack
+
+RUN_VARIABLE = "HARNESS_RUN"
+# Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
+RECORDING_PERIOD_S = 0.5
+_POLL_S = 0.1
+# How long after the last bound the harness still looks: what comes too late is worth reporting with its time.
+_GRACE_S = 2.0
+
+
+class Session:
+    """What the activities of an experiment act on. ``watch`` is called while waiting and raises to end the wait."""
+
+    def __init__(
+        self,
+        *,
+        node: LocalNode,
+        spec: Spec,
+        timeline: Timeline,
+        injector: Injector,
+        recorder: Recorder,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.node = node
+        self.spec = spec
+        self.timeline = timeline
+        self.injector = injector
+        self.recorder = recorder
+        self._watch = watch
+        self.expected: tuple[Expectation, ...] = ()
+        self._since = 0
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, from which every random choice comes."""
+        return self.node.state.seed
+
+    @property
+    def time_scale(self) -> float:
+        """Spec time ÷ real time."""
+        return self.node.state.time_scale
+
+    def begin(self, expected: Iterable[Expectation]) -> None:
+        """From here on ``hold`` and ``drain`` look for these expectations."""
+        self.expected = tuple(each for each in expected if each.kind == "alert")
+        self._since = len(self.timeline.events())
+
+    def inject(self, fault: str, **params: Any) -> str:
+        """The name of the fault that is now in. Raises HarnessError when it could not be put in."""
+        return self.injector.inject(fault, **params)
+
+    def undo(self) -> list[str]:
+        """Nothing; all faults are out. Raises HarnessError naming those that could not be undone."""
+        failures = self.injector.heal()
+        if failures:
+            raise HarnessError("not undone: " + "; ".join(failures))
+        return []
+
+    def hold(self, *, at_least_s: float, alerts: Sequence[str]) -> list[str]:
+        """The alerts that were notified, of those named and those expected. ``at_least_s``: spec time."""
+        names = sorted({*alerts, *(str(each.params["alert"]) for each in self.expected)})
+        unknown = [name for name in names if not self.spec.alert(name)]
+        if unknown:
+            raise HarnessError(f"the stack selects no rule named {', '.join(unknown)}")
+        self.wait(at_least_s / self.time_scale)
+        bound_s = self.notice_bound_s(names)
+        self.wait_for(lambda: all(self._notified(name, "firing") for name in names), bound_s)
+        return [name for name in names if self._notified(name, "firing")]
+
+    def drain(self, *, at_least_s: float) -> None:
+        """Waits until every alert that fired has resolved and that was notified, or the bound for it is over."""
+        self.wait(at_least_s)
+        names = {history.name for history in alert_histories(self._events()) if history.name in self._ordinary()}
+        rules = [rule for name in names for rule in self.spec.alert(name)]
+        bound_s = max((self._resolution_bound_s(rule) for rule in rules), default=0.0)
+        self.wait_for(lambda: all(self._notified(name, "resolved") for name in names), bound_s)
+
+    def wait(self, real_s: float) -> None:
+        """Waits this long, in real seconds."""
+        until_s = self.timeline.clock.now_s() + real_s
+        self.wait_for(lambda: self.timeline.clock.now_s() >= until_s, real_s + _GRACE_S)
+
+    def heard(self, name: str) -> bool:
+        """Whether any receiver has been told of this alert since the run began."""
+        return any(event.kind == "notice" and event.data["alertname"] == name for event in self.timeline.events())
+
+    def notice_bound_s(self, names: Iterable[str]) -> float:
+        """The latest time, in real seconds, at which all of these alerts have been notified once they are true."""
+        return max((self._bound_s(rule) for name in names for rule in self.spec.alert(name)), default=0.0)
+
+    def wait_for(self, done: Callable[[], bool], timeout_s: float) -> None:
+        """Waits until it is done or the time is over; the checks, not the waiting, say what that means."""
+
+        def look() -> bool:
+            self._watch()
+            self.recorder.check()
+            return done()
+
+        try:
+            wait_until(look, what="what is expected", timeout_s=timeout_s + _GRACE_S, poll_s=_POLL_S)
+        except DeadlineExceeded:
+            return
+
+    def _notified(self, name: str, status: str) -> bool:
+        """Whether every instance of the alert that fired has been notified with this status, and at least one has fired.
+
+        For a resolution also alerts that only were pending must be inactive again.
+        """
+        events = self._events()
+        fired = 0
+        for history in alert_histories(events):
+            if history.name != name:
+                continue
+            last = history.changes[-1]
+            has_fired = any(change.state == "firing" for change in history.changes)
+            if status == "firing" and last.state == "pending":
+                return False
+            if status == "resolved" and last.state != "inactive":
+                return False
+            if has_fired:
+                fired += 1
+                if not _arrived(events, history.labels, status):
+                    return False
+        return fired > 0 or status == "resolved"
+
+    def _events(self) -> tuple[Event, ...]:
+        return self.timeline.events(self._since)
+
+    def _ordinary(self) -> set[str]:
+        return {alert.name for alert in self.spec.alerts if alert.metrics}
+
+    def _bound_s(self, rule: AlertSpec) -> float:
+        assert self.spec.route is not None
+        routes = self.spec.route.resolve({**rule.labels, "alertname": rule.name})
+        return max(alert_bounds(rule, route, time_scale=self.time_scale).whole_s for route in routes)
+
+    def _resolution_bound_s(self, rule: AlertSpec) -> float:
+        assert self.spec.route is not None
+        routes = self.spec.route.resolve({**rule.labels, "alertname": rule.name})
+        bounds = [alert_bounds(rule, route, time_scale=self.time_scale) for route in routes]
+        return max(bound.inactive_s + bound.resolved_notice_s for bound in bounds)
+
+
+def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) -> bool:
+    return any(
+        event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels for event in events
+    )
+
+
+def open_session(
+    node: LocalNode, spec: Spec, timeline: Timeline, *, extra_collectors: Sequence[Any] = (), watch: Callable[[], None]
+) -> Session:
+    """A session whose recorder is running."""
+    state = node.state
+    clock = timeline.clock
+    collectors: list[Any] = [
+        PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S),
+        *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
+        *extra_collectors,
+    ]
+    recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
+    recorder.start()
+    injector = Injector(world=node, run_dir=Path(state.run_dir), record=timeline.record)
+    return Session(node=node, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch)
+
+
+_current: Session | None = None
+
+
+def set_current_session(session: Session | None) -> None:
+    """Makes this the session that experiments act on in this process; None: none."""
+    global _current
+    _current = session
+
+
+def current_session() -> Session:
+    """The run's session, or one attached to the environment that ``harness up`` left.
+
+    Raises HarnessError when there is no such environment, or several and ``HARNESS_RUN`` names none.
+    """
+    if _current is None:
+        set_current_session(_attach(find_environment(Path("reports"))))
+    assert _current is not None
+    return _current
+
+
+def find_environment(reports: Path) -> LocalNode:
+    """The running environment: the one ``HARNESS_RUN`` names, else the only one below ``reports``."""
+    named = os.environ.get(RUN_VARIABLE)
+    if named:
+        node = LocalNode(NodeState.load(Path(named)))
+        if not node.alive():
+            raise HarnessError(f"{RUN_VARIABLE}={named}: its environment is not running")
+        return node
+    running = running_environments(reports)
+    if not running:
+        raise HarnessError(f"no environment is running below {reports}: start one with `harness up`")
+    if len(running) > 1:
+        names = ", ".join(node.state.run_dir for node in running)
+        raise InputError([Mistake(RUN_VARIABLE, "", f"several environments are running, name one of: {names}")])
+    return running[0]
+
+
+def running_environments(reports: Path) -> tuple[LocalNode, ...]:
+    """The environments below a directory of runs whose processes are alive, by the names of their directories."""
+    nodes = (LocalNode(NodeState.load(path.parent)) for path in sorted(reports.glob(f"*/{STATE_FILE}")))
+    return tuple(node for node in nodes if node.alive())
+
+
+def _attach(node: LocalNode) -> Session:
+    """A session of this process on a running environment, with a timeline of its own beside the environment's files."""
+    run_dir = Path(node.state.run_dir)
+    number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
+    timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
+    return open_session(node, load_stack(Path(node.state.stack)).spec, timeline, watch=lambda: None)

@@ -1,0 +1,187 @@
+"""Pod templates → containers and volumes, with every reference followed to what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import Mistake
+from harness.stack.inventory import Inventory
+from harness.stack.manifests import (
+    ClaimManifest,
+    ContainerFields,
+    EnvFields,
+    EnvSource,
+    KeyToPath,
+    PodSpec,
+    Probe,
+    VolumeFields,
+)
+from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
+from harness.stack.places import Place
+from harness.stack.quantities import parse_bytes
+from harness.stack.schema import KeyReference
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateReader:
+    """Reads the pod templates of one namespace; what is wrong is appended to ``mistakes``."""
+
+    inventory: Inventory
+    namespace: str
+    mistakes: list[Mistake]
+
+    def containers(
+        self, spec: PodSpec, place: Place, *, init: bool = False, claims: Sequence[str] = ()
+    ) -> tuple[Container, ...]:
+        """The pod's containers (its init containers if ``init``); ``claims``: volumes that come from claim
+        templates.
+        """
+        volumes = {volume.name for volume in spec.volumes} | set(claims)
+        key, fields = ("initContainers", spec.init_containers) if init else ("containers", spec.containers)
+        return tuple(self._container(one, place.at(key, index), volumes) for index, one in enumerate(fields))
+
+    def volumes(self, spec: PodSpec, place: Place) -> tuple[Volume, ...]:
+        """The pod's volumes with the content of the ConfigMaps and Secrets they show."""
+        return tuple(self._volume(one, place.at("volumes", index)) for index, one in enumerate(spec.volumes))
+
+    def _container(self, fields: ContainerFields, place: Place, volumes: set[str]) -> Container:
+        ports = {port.name or str(port.container_port): port.container_port for port in fields.ports}
+        for index, mount in enumerate(fields.volume_mounts):
+            if mount.name not in volumes:
+                problem = f"mounts the volume {mount.name!r}, which the pod does not have"
+                self.mistakes.append(place.at("volumeMounts", index, "name").mistake(problem))
+        return Container(
+            name=fields.name,
+            image=fields.image,
+            command=tuple(fields.command),
+            args=tuple(fields.args),
+            env=self._environment(fields, place),
+            ports=ports,
+            mounts=tuple(Mount(m.name, m.mount_path, m.sub_path, m.read_only) for m in fields.volume_mounts),
+            readiness=self._probe(fields.readiness_probe, ports, place.at("readinessProbe")),
+            liveness=self._probe(fields.liveness_probe, ports, place.at("livenessProbe")),
+            limits=dict(fields.resources.limits),
+            working_dir=fields.working_dir,
+        )
+
+    def _environment(self, fields: ContainerFields, place: Place) -> tuple[EnvVar, ...]:
+        found: dict[str, EnvVar] = {}
+        for index, source in enumerate(fields.env_from):
+            found |= self._from_source(source, place.at("envFrom", index))
+        for index, env in enumerate(fields.env):
+            found[env.name] = self._variable(env, place.at("env", index))
+        return tuple(found.values())
+
+    def _from_source(self, source: EnvSource, place: Place) -> dict[str, EnvVar]:
+        found: dict[str, EnvVar] = {}
+        for ref, kind, lookup in (
+            (source.config_map_ref, "ConfigMap", self.inventory.config_map),
+            (source.secret_ref, "Secret", self.inventory.secret),
+        ):
+            if ref is None:
+                continue
+            entries = lookup(self.namespace, ref.name)
+            if entries is None and not ref.optional:
+                self.mistakes.append(place.mistake(self._absent(kind, ref.name)))
+            for key, value in (entries or {}).items():
+                found[source.prefix + key] = EnvVar(source.prefix + key, value)
+        return found
+
+    def _variable(self, env: EnvFields, place: Place) -> EnvVar:
+        origin = env.value_from
+        if origin is None:
+            return EnvVar(env.name, env.value or "")
+        if origin.config_map_key_ref is not None:
+            ref = origin.config_map_key_ref
+            entries = self.inventory.config_map(self.namespace, ref.name)
+            value = self._entry("ConfigMap", entries, ref, place.at("valueFrom", "configMapKeyRef"))
+            return EnvVar(env.name, value, config_map_key=(ref.name, ref.key))
+        if origin.secret_key_ref is not None:
+            ref = origin.secret_key_ref
+            entries = self.inventory.secret(self.namespace, ref.name)
+            value = self._entry("Secret", entries, ref, place.at("valueFrom", "secretKeyRef"))
+            return EnvVar(env.name, value, secret_key=(ref.name, ref.key))
+        return EnvVar(env.name, field_path=origin.field_ref.field_path if origin.field_ref else None)
+
+    def _entry(
+        self, kind: str, entries: Mapping[str, str] | None, ref: KeyReference, place: Place
+    ) -> str | None:
+        if entries is not None and ref.key in entries:
+            return entries[ref.key]
+        if not ref.optional:
+            problem = (
+                self._absent(kind, ref.name)
+                if entries is None
+                else f"{kind} {ref.name} has no key {ref.key!r}"
+            )
+            self.mistakes.append(place.mistake(problem))
+        return None
+
+    def _absent(self, kind: str, name: str) -> str:
+        return f"needs {kind} {name} in namespace {self.namespace}, which the stack does not hold"
+
+    def _probe(self, probe: Probe | None, ports: Mapping[str, int], place: Place) -> HttpProbe | None:
+        if probe is None or (probe.http_get is None and probe.tcp_socket is None):
+            return None
+        get, key = (probe.http_get, "httpGet") if probe.http_get else (probe.tcp_socket, "tcpSocket")
+        assert get is not None
+        port = ports.get(get.port) if isinstance(get.port, str) else get.port
+        if port is None:
+            self.mistakes.append(
+                place.at(key, "port").mistake(f"the container has no port named {get.port!r}")
+            )
+            return None
+        return HttpProbe(
+            path=probe.http_get.path if probe.http_get else None,
+            port=port,
+            period_s=float(probe.period_seconds),
+            timeout_s=float(probe.timeout_seconds),
+            failure_threshold=probe.failure_threshold,
+        )
+
+    def _volume(self, fields: VolumeFields, place: Place) -> Volume:
+        if fields.config_map is not None:
+            entries = self.inventory.config_map(self.namespace, fields.config_map.name)
+            if entries is None and not fields.config_map.optional:
+                self.mistakes.append(
+                    place.at("configMap").mistake(self._absent("ConfigMap", fields.config_map.name))
+                )
+            files = self._files(entries, fields.config_map.items, place.at("configMap"))
+            return Volume(fields.name, "config_map", fields.config_map.name, None, files)
+        if fields.secret is not None:
+            entries = self.inventory.secret(self.namespace, fields.secret.secret_name)
+            if entries is None and not fields.secret.optional:
+                self.mistakes.append(
+                    place.at("secret").mistake(self._absent("Secret", fields.secret.secret_name))
+                )
+            files = self._files(entries, fields.secret.items, place.at("secret"))
+            return Volume(fields.name, "secret", fields.secret.secret_name, None, files)
+        if fields.persistent_volume_claim is not None:
+            return self._claim(fields.name, fields.persistent_volume_claim.claim_name, place)
+        if fields.host_path is not None:
+            return Volume(fields.name, "host_path", fields.host_path.path, None)
+        other = next((key for key in fields.model_extra or {}), None)
+        if fields.empty_dir is None and other is not None:
+            return Volume(fields.name, other, "", None)
+        limit = fields.empty_dir.size_limit if fields.empty_dir else None
+        return Volume(fields.name, "empty_dir", "", parse_bytes(limit) if limit else None)
+
+    def _claim(self, name: str, claim: str, place: Place) -> Volume:
+        found = self.inventory.get(ClaimManifest, self.namespace, claim)
+        if found is None:
+            key = place.at("persistentVolumeClaim", "claimName")
+            self.mistakes.append(key.mistake(self._absent("PersistentVolumeClaim", claim)))
+            return Volume(name, "claim", claim, None)
+        size = found.manifest.spec.resources.requests.get("storage")
+        return Volume(name, "claim", claim, parse_bytes(size) if size else None)
+
+    def _files(
+        self, entries: Mapping[str, str] | None, items: Sequence[KeyToPath] | None, place: Place
+    ) -> dict[str, str]:
+        if entries is None or items is None:
+            return dict(entries or {})
+        for index, item in enumerate(items):
+            if item.key not in entries:
+                self.mistakes.append(place.at("items", index, "key").mistake(f"there is no key {item.key!r}"))
+        return {item.path: entries[item.key] for item in items if item.key in entries}

@@ -1,0 +1,245 @@
+"""Kubernetes objects as their authors write them: workloads, Services, configuration."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.stack.schema import (
+    Fields,
+    IntOrString,
+    KeyReference,
+    Labels,
+    LabelSelector,
+    Manifest,
+    Name,
+    Quantity,
+    Reference,
+)
+
+
+class NamespaceManifest(Manifest):
+    """A Namespace."""
+
+
+class ConfigMapManifest(Manifest):
+    """A ConfigMap."""
+
+    data: Labels = Field(default_factory=dict)
+    binary_data: Labels = Field(default_factory=dict)
+
+
+class SecretManifest(Manifest):
+    """A Secret; ``data`` is base64."""
+
+    data: Labels = Field(default_factory=dict)
+    string_data: Labels = Field(default_factory=dict)
+
+
+class ServicePortFields(Fields):
+    name: str = ""
+    port: int = Field(ge=1, le=65535)
+    target_port: IntOrString | None = None
+
+
+class ServiceSpec(Fields):
+    selector: Labels = Field(default_factory=dict)
+    ports: list[ServicePortFields] = Field(default_factory=list)
+    cluster_ip: str = Field(default="", alias="clusterIP")
+
+
+class ServiceManifest(Manifest):
+    """A Service."""
+
+    spec: ServiceSpec
+
+
+class ClaimResources(Fields):
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class ClaimSpec(Fields):
+    resources: ClaimResources = ClaimResources()
+
+
+class ClaimManifest(Manifest):
+    """A PersistentVolumeClaim."""
+
+    spec: ClaimSpec
+
+
+class ClaimTemplateMetadata(Fields):
+    name: str = ""
+
+
+class ClaimTemplate(Fields):
+    metadata: ClaimTemplateMetadata = ClaimTemplateMetadata()
+    spec: ClaimSpec = ClaimSpec()
+
+
+class FieldReference(Fields):
+    field_path: Name
+
+
+class ValueFrom(Fields):
+    field_ref: FieldReference | None = None
+    config_map_key_ref: KeyReference | None = None
+    secret_key_ref: KeyReference | None = None
+
+
+class EnvFields(Fields):
+    name: Name
+    value: str | None = None
+    value_from: ValueFrom | None = None
+
+
+class EnvSource(Fields):
+    prefix: str = ""
+    config_map_ref: Reference | None = None
+    secret_ref: Reference | None = None
+
+
+class HttpGet(Fields):
+    path: str = "/"
+    port: IntOrString
+
+
+class TcpSocket(Fields):
+    port: IntOrString
+
+
+class Probe(Fields):
+    http_get: HttpGet | None = None
+    tcp_socket: TcpSocket | None = None
+    period_seconds: int = Field(default=10, ge=1)
+    timeout_seconds: int = Field(default=1, ge=1)
+    failure_threshold: int = Field(default=3, ge=1)
+
+
+class ContainerPort(Fields):
+    name: str = ""
+    container_port: int = Field(ge=1, le=65535)
+
+
+class MountFields(Fields):
+    name: Name
+    mount_path: Name
+    sub_path: str = ""
+    read_only: bool = False
+
+
+class Resources(Fields):
+    limits: dict[str, Quantity] = Field(default_factory=dict)
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class ContainerFields(Fields):
+    name: Name
+    image: Name
+    command: list[str] = Field(default_factory=list)
+    args: list[str] = Field(default_factory=list)
+    env: list[EnvFields] = Field(default_factory=list)
+    env_from: list[EnvSource] = Field(default_factory=list)
+    ports: list[ContainerPort] = Field(default_factory=list)
+    volume_mounts: list[MountFields] = Field(default_factory=list)
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    resources: Resources = Resources()
+    working_dir: str | None = None
+
+
+class EmptyDir(Fields):
+    medium: str = ""
+    size_limit: Quantity | None = None
+
+
+class KeyToPath(Fields):
+    key: Name
+    path: Name
+
+
+class ConfigMapVolume(Reference):
+    items: list[KeyToPath] | None = None
+
+
+class SecretVolume(Fields):
+    secret_name: Name
+    optional: bool = False
+    items: list[KeyToPath] | None = None
+
+
+class ClaimVolume(Fields):
+    claim_name: Name
+
+
+class HostPath(Fields):
+    path: Name
+
+
+class VolumeFields(Fields):
+    name: Name
+    empty_dir: EmptyDir | None = None
+    config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
+    persistent_volume_claim: ClaimVolume | None = None
+    host_path: HostPath | None = None
+
+
+class PodSpec(Fields):
+    containers: list[ContainerFields] = Field(min_length=1)
+    init_containers: list[ContainerFields] = Field(default_factory=list)
+    volumes: list[VolumeFields] = Field(default_factory=list)
+    restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
+    service_account_name: str = "default"
+
+
+class TemplateMetadata(Fields):
+    labels: Labels = Field(default_factory=dict)
+    annotations: Labels = Field(default_factory=dict)
+
+
+class PodTemplate(Fields):
+    metadata: TemplateMetadata = TemplateMetadata()
+    spec: PodSpec
+
+
+class ControllerSpec(Fields):
+    replicas: int = Field(default=1, ge=0)
+    selector: LabelSelector
+    template: PodTemplate
+    volume_claim_templates: list[ClaimTemplate] = Field(default_factory=list)
+
+
+class JobSpec(Fields):
+    parallelism: int = Field(default=1, ge=0)
+    template: PodTemplate
+
+
+class ControllerManifest(Manifest):
+    """A Deployment, StatefulSet or DaemonSet."""
+
+    spec: ControllerSpec
+
+
+class JobManifest(Manifest):
+    """A Job."""
+
+    spec: JobSpec
+
+
+class PodManifest(Manifest):
+    """A bare Pod."""
+
+    spec: PodSpec
+
+
+def secret_references(value: Any) -> bool:
+    """Whether a part of a manifest refers to a key of a Secret or ConfigMap, at any depth."""
+    if isinstance(value, list):
+        return any(secret_references(item) for item in value)
+    if not isinstance(value, dict):
+        return False
+    return ({"name", "key"} <= set(value) <= {"name", "key", "optional"}) or any(
+        map(secret_references, value.values())
+    )

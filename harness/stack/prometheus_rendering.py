@@ -1,0 +1,199 @@
+"""A stack → the configuration of a Prometheus that needs no operator, with time compressed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from harness.clock import format_duration, parse_duration
+from harness.model import PodAddress
+from harness.stack.discovery import pods_behind, target_port, targets_of
+from harness.stack.objects import Rendered, ScrapeEndpoint, Stack
+from harness.stack.operator_manifests import AlertmanagerEndpoint, PrometheusSpec
+from harness.stack.promql import compress_promql, incompressible
+
+_NOT_RENDERED = (
+    "additionalAlertManagerConfigs",
+    "additionalAlertRelabelConfigs",
+    "additionalScrapeConfigs",
+    "enforcedNamespaceLabel",
+    "probeSelector",
+    "remoteRead",
+    "remoteWrite",
+    "scrapeConfigSelector",
+    "thanos",
+)
+
+
+def render_prometheus(stack: Stack, pods: Sequence[PodAddress], *, time_scale: float) -> Rendered:
+    """``prometheus.yml``, the rule files beside it under ``rules/``, and the flags that carry durations.
+
+    Paths are relative to the configuration, which may therefore lie anywhere. The targets are static, with
+    the labels discovery would give them, and go through the operator's own relabeling. Intervals, rules and
+    flags are divided by ``time_scale``. A scrape's timeout is not: it bounds real work that gets no faster,
+    so it is the original one, or the compressed interval where that is shorter. Retention stands in the
+    workload's arguments, uncompressed. Raises ValueError when the time scale is not above zero.
+    """
+    if not time_scale > 0:
+        raise ValueError(f"the time scale is {time_scale:g}, need a number above 0")
+    spec = PrometheusSpec.model_validate(stack.prometheus)
+    rules, rule_notes = _rule_files(stack, time_scale)
+    interval_s = parse_duration(spec.scrape_interval)
+    timeout_s = parse_duration(spec.scrape_timeout) if spec.scrape_timeout else 10.0
+    configuration: dict[str, Any] = {
+        "global": {
+            "scrape_interval": compressed(interval_s, time_scale),
+            "scrape_timeout": _timeout(timeout_s, interval_s, time_scale),
+            "evaluation_interval": compressed(parse_duration(spec.evaluation_interval), time_scale),
+        },
+        "rule_files": sorted(rules),
+        "scrape_configs": [_scrape(endpoint, pods, time_scale) for endpoint in stack.endpoints],
+    }
+    labels = _external_labels(stack, spec)
+    if labels:
+        configuration["global"]["external_labels"] = labels
+    if spec.alerting is not None:
+        configuration["alerting"] = _alerting(stack, spec, pods)
+    return Rendered(
+        files={"prometheus.yml": write_yaml(configuration), **rules},
+        flags=_flags(spec, time_scale),
+        notes=(*rule_notes, *_notes(stack, spec)),
+    )
+
+
+def compressed(seconds: float, time_scale: float) -> str:
+    """A duration divided by the time scale; zero stays zero, anything else is at least 1ms."""
+    return format_duration(max(0.001, seconds / time_scale) if seconds else 0.0)
+
+
+def write_yaml(value: Any) -> str:
+    """A configuration as YAML, keys in their order, nothing shortened to an alias."""
+    return yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _timeout(timeout_s: float, interval_s: float, time_scale: float) -> str:
+    return format_duration(min(timeout_s, max(0.001, interval_s / time_scale)))
+
+
+def _flags(spec: PrometheusSpec, time_scale: float) -> tuple[str, ...]:
+    alert = spec.rules.alert
+    durations = {
+        "query.lookback-delta": spec.query.lookback_delta,
+        "rules.alert.resend-delay": alert.resend_delay,
+        "rules.alert.for-outage-tolerance": alert.for_outage_tolerance,
+        "rules.alert.for-grace-period": alert.for_grace_period,
+    }
+    return tuple(
+        f"--{flag}={compressed(parse_duration(text), time_scale)}" for flag, text in durations.items()
+    )
+
+
+def _scrape(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress], time_scale: float) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "job_name": endpoint.job,
+        "scrape_interval": compressed(endpoint.interval_s, time_scale),
+        "scrape_timeout": _timeout(endpoint.timeout_s, endpoint.interval_s, time_scale),
+        "metrics_path": endpoint.path,
+        "scheme": endpoint.scheme,
+        "honor_labels": endpoint.honor_labels,
+        **endpoint.settings,
+    }
+    if endpoint.params:
+        written["params"] = {key: list(values) for key, values in endpoint.params.items()}
+    written["static_configs"] = [dict(target) for target in targets_of(endpoint, pods)]
+    written["relabel_configs"] = [dict(rule) for rule in endpoint.relabelings]
+    if endpoint.metric_relabelings:
+        written["metric_relabel_configs"] = [dict(rule) for rule in endpoint.metric_relabelings]
+    return written
+
+
+def _external_labels(stack: Stack, spec: PrometheusSpec) -> dict[str, str]:
+    namespace, name = stack.prometheus_name
+    labels = dict(spec.external_labels)
+    if spec.prometheus_external_label_name:
+        labels[spec.prometheus_external_label_name] = f"{namespace}/{name}"
+    return labels
+
+
+def _alerting(stack: Stack, spec: PrometheusSpec, pods: Sequence[PodAddress]) -> dict[str, Any]:
+    assert spec.alerting is not None
+    written = [_alertmanager(stack, endpoint, pods) for endpoint in spec.alerting.alertmanagers]
+    return {"alertmanagers": written}
+
+
+def _alertmanager(stack: Stack, endpoint: AlertmanagerEndpoint, pods: Sequence[PodAddress]) -> dict[str, Any]:
+    namespace = endpoint.namespace or stack.prometheus_name[0]
+    service = next(
+        (one for one in stack.services if (one.namespace, one.name) == (namespace, endpoint.name)), None
+    )
+    addresses: list[str] = []
+    for port in service.ports if service else ():
+        for pod in pods_behind(service, pods) if service else ():
+            number = target_port(port, pod)
+            if number is not None and endpoint.port in (port.name, number):
+                addresses.append(f"{pod.address}:{number}")
+    written: dict[str, Any] = {"static_configs": [{"targets": list(dict.fromkeys(addresses))}]}
+    for key, value in (
+        ("scheme", endpoint.scheme.lower() if endpoint.scheme else None),
+        ("path_prefix", endpoint.path_prefix),
+        ("timeout", endpoint.timeout),
+        ("api_version", endpoint.api_version.lower() if endpoint.api_version else None),
+    ):
+        if value is not None:
+            written[key] = value
+    return written
+
+
+def _rule_files(stack: Stack, time_scale: float) -> tuple[dict[str, str], list[str]]:
+    """One file a group, as groups of two PrometheusRules may share a name; the number keeps their order."""
+    files: dict[str, str] = {}
+    notes: list[str] = []
+    for number, group in enumerate(stack.rule_groups, start=1):
+        written = {**group, "rules": [_rule(rule, time_scale, notes) for rule in group["rules"]]}
+        if "interval" in group:
+            written["interval"] = compressed(parse_duration(group["interval"]), time_scale)
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", group["name"])
+        files[f"rules/{number:03d}-{stem}.yml"] = write_yaml({"groups": [written]})
+    return files, notes
+
+
+def _rule(rule: Mapping[str, Any], time_scale: float, notes: list[str]) -> dict[str, Any]:
+    name = rule.get("alert") or rule.get("record")
+    written = {**rule, "expr": compress_promql(rule["expr"], time_scale)}
+    if "for" in rule:
+        written["for"] = compressed(parse_duration(rule["for"]), time_scale)
+    if written.pop("keep_firing_for", None) is not None:
+        notes.append(f"rule {name}: keep_firing_for is left out, Prometheus 2.42 does not know it")
+    reasons = incompressible(rule["expr"])
+    if reasons and time_scale != 1:
+        notes.append(f"rule {name}: cannot be compressed safely, it {'; '.join(reasons)}")
+    return written
+
+
+def _notes(stack: Stack, spec: PrometheusSpec) -> list[str]:
+    namespace, name = stack.prometheus_name
+    notes = [
+        f"{endpoint.where}: {key} is left out" for endpoint in stack.endpoints for key in endpoint.left_out
+    ]
+    notes += [f"Prometheus/{name}: {key} is left out" for key in _NOT_RENDERED if key in stack.prometheus]
+    if spec.prometheus_external_label_name is None:
+        notes.append(
+            f'Prometheus/{name}: the external label prometheus="{namespace}/{name}" of the operator is left out'
+        )
+    if spec.replica_external_label_name != "":
+        notes.append(f"Prometheus/{name}: the replica's external label the operator adds is left out")
+    for endpoint in spec.alerting.alertmanagers if spec.alerting else ():
+        home = endpoint.namespace or namespace
+        if not any((one.namespace, one.name) == (home, endpoint.name) for one in stack.services):
+            notes.append(
+                f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist"
+            )
+    return notes

@@ -1,0 +1,218 @@
+"""PromQL read for its time: durations compressed, how far back it looks, and what cannot be compressed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import promql_parser as ast
+
+from harness.clock import format_duration, parse_duration
+from harness.errors import HarnessError
+
+# Known to Prometheus 2 under this name, renamed in 3, whose names the parser knows.
+ast.register_extra_functions(
+    [
+        ast.Function(
+            name="holt_winters",
+            arg_types=[ast.ValueType.Matrix, ast.ValueType.Scalar, ast.ValueType.Scalar],
+            variadic=0,
+            return_type=ast.ValueType.Vector,
+        )
+    ]
+)
+
+_TOKEN = re.compile(
+    r"""(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|(?P<comment>\#[^\n]*)
+    |(?P<word>[A-Za-z_:][\w:]*)|(?P<number>\d[\w.]*|\.\d[\w.]*)|(?P<space>\s+)|(?P<sign>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_CALENDAR = frozenset(
+    {"hour", "minute", "month", "year", "day_of_month", "day_of_week", "day_of_year", "days_in_month"}
+)
+_COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+_SET_OPERATIONS = frozenset({"and", "or", "unless"})
+
+
+def check_promql(expr: str) -> None:
+    """Raises ValueError, with the problem, when the text is no PromQL expression."""
+    _parse(expr)
+
+
+def compress_promql(expr: str, time_scale: float) -> str:
+    """The expression with every range, subquery step and offset divided by ``time_scale``; all else byte
+    for byte.
+
+    Durations are rounded to the millisecond, and none becomes shorter than 1ms. A subquery's default step
+    stays the default: it is the evaluation interval, which is compressed itself. A bare number of seconds
+    as a duration is written as a duration, since Prometheus 2 knows no other. Raises ValueError when the
+    text is no PromQL.
+    """
+    before = _parse(expr)
+    pieces: list[str] = []
+    depth = 0
+    offset_open = False
+    for match in _TOKEN.finditer(expr):
+        kind, text = match.lastgroup, match.group()
+        if kind == "number" and (depth or offset_open):
+            pieces.append(_compressed(text, time_scale))
+        else:
+            pieces.append(text)
+        if kind == "sign":
+            depth += {"[": 1, "]": -1}.get(text, 0)
+        if kind == "word":
+            offset_open = text.lower() == "offset"
+        elif kind not in ("space", "comment") and not (kind == "sign" and text in "+-"):
+            offset_open = False
+    compressed = "".join(pieces)
+    if _shape(before, time_scale) != _shape(_parse(compressed), 1):
+        raise HarnessError(
+            f"compressing {expr!r} by {time_scale:g} gave {compressed!r}, which means something else"
+        )
+    return compressed
+
+
+def incompressible(expr: str) -> tuple[str, ...]:
+    """Why compressing the expression would change its meaning; empty when it would not.
+
+    Seconds written as plain numbers and the calendar do not shrink with the durations around them.
+    """
+    reasons: list[str] = []
+    for node in _nodes(_parse(expr)):
+        if isinstance(node, ast.BinaryExpr):
+            reasons += _clock_arithmetic(node)
+        if isinstance(node, ast.Call) and node.func.name in _CALENDAR:
+            reasons.append(f"reads the calendar with {node.func.name}()")
+        if isinstance(node, ast.Call) and node.func.name == "predict_linear":
+            reasons.append(f"predicts {node.args[1].prettify()} s ahead with predict_linear()")
+        if isinstance(node, ast.VectorSelector | ast.SubqueryExpr) and _fixed_time(node.at):
+            reasons.append(f"reads at a fixed time ({node.at})")
+    return tuple(dict.fromkeys(reasons))
+
+
+def lookback_s(expr: str) -> float:
+    """How far back the expression reads, in seconds: ranges, subqueries and offsets along a branch added
+    up, the furthest branch. An instant selector reads at the evaluation itself: 0.
+    """
+    return max(0.0, _lookback(_parse(expr)))
+
+
+def metrics_of(expr: str) -> tuple[str, ...]:
+    """The metric names the expression reads, each once, in the order of their first appearance."""
+    names: list[str] = []
+    for node in _nodes(_parse(expr)):
+        if isinstance(node, ast.VectorSelector):
+            named = [
+                m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == ast.MatchOp.Equal
+            ]
+            names += [node.name] if node.name else named
+    return tuple(dict.fromkeys(names))
+
+
+def _parse(expr: str) -> Any:
+    try:
+        return ast.parse(expr)
+    except ValueError as error:
+        raise ValueError(f"is not PromQL: {error} (in {_shown(expr)})") from error
+
+
+def _shown(expr: str) -> str:
+    text = " ".join(expr.split())
+    return repr(text if len(text) <= 120 else text[:119] + "…")
+
+
+def _compressed(text: str, time_scale: float) -> str:
+    plain = text.isdigit()
+    if time_scale == 1 and not plain:
+        return text
+    seconds = float(text) if plain else parse_duration(text)
+    return "0s" if seconds == 0 else format_duration(max(0.001, seconds / time_scale))
+
+
+def _clock_arithmetic(node: Any) -> Iterator[str]:
+    operation = str(node.op)
+    if operation in _SET_OPERATIONS:
+        return
+    for side, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
+        clock = _clock_in(side)
+        if clock is None or _clock_in(other) is not None:
+            continue
+        if operation in _COMPARISONS:
+            yield f"compares {clock} with {other.prettify()}"
+        elif _is_number(other):
+            yield f"calculates {clock} {operation} {other.prettify()}"
+
+
+def _clock_in(node: Any) -> str | None:
+    for inner in _nodes(node):
+        if isinstance(inner, ast.Call) and inner.func.name in ("time", "timestamp"):
+            return f"{inner.func.name}()"
+    return None
+
+
+def _is_number(node: Any) -> bool:
+    return all(
+        isinstance(inner, ast.NumberLiteral | ast.ParenExpr | ast.UnaryExpr | ast.BinaryExpr)
+        for inner in _nodes(node)
+    )
+
+
+def _fixed_time(at: Any) -> bool:
+    return at is not None and at.type == ast.AtModifierType.At
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, ast.BinaryExpr):
+        return [node.lhs, node.rhs]
+    if isinstance(node, ast.Call):
+        return list(node.args)
+    if isinstance(node, ast.AggregateExpr):
+        return [child for child in (node.param, node.expr) if child is not None]
+    if isinstance(node, ast.MatrixSelector):
+        return [node.vector_selector]
+    if isinstance(node, ast.ParenExpr | ast.UnaryExpr | ast.SubqueryExpr):
+        return [node.expr]
+    return []
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for child in _children(node):
+        yield from _nodes(child)
+
+
+def _lookback(node: Any) -> float:
+    durations: list[timedelta | None] = []
+    if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr):
+        durations.append(node.range)
+    if isinstance(node, ast.VectorSelector | ast.SubqueryExpr):
+        durations.append(node.offset)
+    own = sum(duration.total_seconds() for duration in durations if duration is not None)
+    return own + max((_lookback(child) for child in _children(node)), default=0.0)
+
+
+def _shape(node: Any, time_scale: float) -> tuple[Any, ...]:
+    children = tuple(_shape(child, time_scale) for child in _children(node))
+    times = tuple(_scaled(getattr(node, name, None), time_scale) for name in ("range", "step", "offset"))
+    own: tuple[Any, ...] = ()
+    if isinstance(node, ast.VectorSelector):
+        matchers = [*node.matchers.matchers, *(m for group in node.matchers.or_matchers for m in group)]
+        own = (node.name, str(node.at), *((m.name, str(m.op), m.value) for m in matchers))
+    elif isinstance(node, ast.SubqueryExpr):
+        own = (str(node.at),)
+    elif isinstance(node, ast.BinaryExpr | ast.AggregateExpr):
+        own = (str(node.op), str(node.modifier))
+    elif isinstance(node, ast.Call):
+        own = (node.func.name,)
+    elif isinstance(node, ast.NumberLiteral | ast.StringLiteral):
+        own = (repr(node.val),)
+    return (type(node).__name__, own, times, children)
+
+
+def _scaled(duration: timedelta | None, time_scale: float) -> int | None:
+    if duration is None:
+        return None
+    milliseconds = round(abs(duration.total_seconds()) / time_scale * 1000)
+    return (max(1, milliseconds) if duration else 0) * (-1 if duration < timedelta(0) else 1)

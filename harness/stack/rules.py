@@ -1,0 +1,125 @@
+"""Selected PrometheusRules → rule groups as Prometheus reads them, and what they say of each alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.clock import parse_duration
+from harness.errors import Mistake
+from harness.model import AlertSpec
+from harness.stack.inventory import Found, Inventory
+from harness.stack.objects import ScrapeEndpoint
+from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup
+from harness.stack.places import Place
+from harness.stack.promql import incompressible, lookback_s, metrics_of
+from harness.stack.selection import Choice, choose
+
+Group = Mapping[str, Any]
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def read_rule_groups(
+    prometheus: Found[PrometheusManifest], inventory: Inventory, mistakes: list[Mistake]
+) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The groups of every selected PrometheusRule, and a line for each one that is not selected.
+
+    A group holds ``name``, ``rules`` and where written ``interval`` and ``limit``. ``keep_firing_for``
+    stays in the rules; whoever renders for a Prometheus older than 2.43 drops it. Also unselected rules are
+    checked.
+    """
+    spec = prometheus.manifest.spec
+    choice = Choice(
+        prometheus.title, prometheus.key[0], "ruleSelector", spec.rule_selector, spec.rule_namespace_selector
+    )
+    candidates = inventory.of(PrometheusRuleManifest)
+    for found in candidates:
+        _check(found, mistakes)
+    selected, refused = choose(candidates, choice, inventory)
+    return tuple(_group(group) for found in selected for group in found.manifest.spec.groups), refused
+
+
+def alert_specs(
+    groups: Sequence[Group], endpoints: Sequence[ScrapeEndpoint], evaluation_interval_s: float
+) -> tuple[AlertSpec, ...]:
+    """What the groups say of each alert, in their order. ``keep_firing_for_s`` is 0, as no rendering
+    carries it over.
+    """
+    scrape_interval_s = max((endpoint.interval_s for endpoint in endpoints), default=0.0)
+    return tuple(
+        AlertSpec(
+            name=rule["alert"],
+            group=group["name"],
+            expr=rule["expr"],
+            for_s=parse_duration(rule.get("for", "0s")),
+            keep_firing_for_s=0.0,
+            labels=rule.get("labels", {}),
+            annotations=rule.get("annotations", {}),
+            lookback_s=lookback_s(rule["expr"]),
+            scrape_interval_s=scrape_interval_s,
+            evaluation_interval_s=parse_duration(group["interval"])
+            if "interval" in group
+            else evaluation_interval_s,
+            metrics=metrics_of(rule["expr"]),
+            incompressible=incompressible(rule["expr"]),
+        )
+        for group in groups
+        for rule in group["rules"]
+        if "alert" in rule
+    )
+
+
+def _check(found: Found[PrometheusRuleManifest], mistakes: list[Mistake]) -> None:
+    names: set[str] = set()
+    for index, group in enumerate(found.manifest.spec.groups):
+        place = found.place.at("spec", "groups", index)
+        if group.name in names:
+            mistakes.append(
+                place.at("name").mistake(f"the group {group.name!r} stands twice in one PrometheusRule")
+            )
+        names.add(group.name)
+        for number, rule in enumerate(group.rules):
+            _check_rule(rule, place.at("rules", number), mistakes)
+
+
+def _check_rule(rule: RuleFields, place: Place, mistakes: list[Mistake]) -> None:
+    if (rule.alert is None) is (rule.record is None):
+        mistakes.append(place.mistake("needs either alert or record"))
+    if rule.alert == "":
+        mistakes.append(place.at("alert").mistake("is empty, need a name"))
+    if rule.record is not None:
+        if not _METRIC_NAME.fullmatch(rule.record):
+            mistakes.append(place.at("record").mistake(f"got {rule.record!r}, need a metric name"))
+        for key, value in (("for", rule.for_), ("annotations", rule.annotations)):
+            if value:
+                mistakes.append(place.at(key).mistake("a recording rule cannot have it"))
+    for name in rule.labels:
+        if not _LABEL_NAME.fullmatch(name) or name == "__name__":
+            mistakes.append(place.at("labels", name).mistake("is no label name"))
+
+
+def _group(group: RuleGroup) -> Group:
+    written: dict[str, Any] = {"name": group.name}
+    if group.interval is not None:
+        written["interval"] = group.interval
+    if group.limit is not None:
+        written["limit"] = group.limit
+    # Labels of a group are newer than the Prometheus this renders for; on the rules they mean the same.
+    return {**written, "rules": [_rule(rule, group.labels) for rule in group.rules]}
+
+
+def _rule(rule: RuleFields, group_labels: Mapping[str, str]) -> Mapping[str, Any]:
+    written: dict[str, Any] = {"record": rule.record} if rule.record is not None else {"alert": rule.alert}
+    written["expr"] = str(rule.expr)
+    if rule.for_ is not None:
+        written["for"] = rule.for_
+    if rule.keep_firing_for is not None:
+        written["keep_firing_for"] = rule.keep_firing_for
+    labels = {**group_labels, **rule.labels}
+    if labels:
+        written["labels"] = labels
+    if rule.annotations:
+        written["annotations"] = dict(rule.annotations)
+    return written

@@ -1,0 +1,1 @@
+"""Programs: training job, inference server, GPU exporter, notification receiver."""

@@ -114,10 +114,11 @@ def certify(
     # Heavy imports wait until they are needed: `harness --help` answers at once.
     from harness.run.certify import Options
     from harness.run.certify import certify as run_certification
-    from harness.run.inputs import read_inputs
+    from harness.run.inputs import read_inputs, require_environment
     from harness.run.reporting import new_run_directory, write_reports
 
     loaded, experiments = read_inputs(stack, experiment_paths or (_EXPERIMENTS,))
+    require_environment()
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     options = Options(
@@ -148,11 +149,12 @@ def up(stack: Path, environment: str, time_scale: float, seed: int | None) -> in
       harness up --time-scale 1
       harness up --stack deploy/monitoring
     """
-    from harness.run.inputs import read_inputs
+    from harness.run.inputs import read_inputs, require_environment
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
     loaded, _ = read_inputs(stack, ())
+    require_environment()
     run_dir = new_run_directory(None, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     with Progress(sys.stderr) as progress:

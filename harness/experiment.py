@@ -1,4 +1,4 @@
-"""Chaos Toolkit files as experiments: what they break, and in the extension ``harness`` what they expect of the stack."""
+"""Chaos Toolkit files as experiments: what they break and, in the extension ``harness``, what they expect."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def _unknown_to(spec: Spec, experiment: Experiment) -> Iterable[Mistake]:
 
 
 def is_receiver(full_name: str, name: str) -> bool:
-    """Whether a receiver, named by the operator ``<namespace>/<configuration>/<receiver>``, is the one called ``name``."""
+    """Whether a receiver, for the operator ``<namespace>/<configuration>/<receiver>``, is the one called ``name``."""
     return full_name == name or full_name.endswith(f"/{name}")
 
 

@@ -128,7 +128,7 @@ class AlertSpec:
 
     ``lookback_s``: how far back the expression reads: ranges, offsets and subqueries, nested ones added up.
     ``scrape_interval_s``: the longest among the scraped targets. ``metrics``: names the expression reads.
-    ``incompressible``: why the expression cannot be compressed in time (``compares time() with 600``); empty when it can.
+    ``incompressible``: why the expression cannot be compressed in time; empty when it can.
     """
 
     name: str

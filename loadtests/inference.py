@@ -78,9 +78,7 @@ class OpenLoad:
         self._due_s: dict[int, float] = {}  # of each request under way, by its number
         self._next_due_s = 0.0
         self._begin_s = time.monotonic()
-        self._windows = Windows(
-            begin_unix_s=time.time(), width_s=self._options.window, rate=self._options.rate
-        )
+        self._windows = Windows(begin_unix_s=time.time(), width_s=self._options.window, rate=self._options.rate)
         self._greenlets = [self._spawn(self._dispatch), self._spawn(self._write_windows)]
 
     def stop_arrivals(self) -> None:

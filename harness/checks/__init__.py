@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from harness.checks.alerts import check_alert, check_quiet
 from harness.checks.baseline import check_baseline
@@ -23,7 +24,7 @@ def check_run(
     spans = windows(events)
     results: list[CheckResult] = []
     if BASELINE in spans:
-        results += check_baseline(spans[BASELINE], spec)
+        results += _cut(spans[BASELINE], check_baseline(spans[BASELINE], spec))
     else:
         results.append(_not_run(BASELINE))
     for experiment in experiments:
@@ -31,7 +32,7 @@ def check_run(
         if window is None:
             results.append(_not_run(experiment.name))
         else:
-            results += check_experiment(experiment, window, spec, time_scale=time_scale)
+            results += _cut(window, check_experiment(experiment, window, spec, time_scale=time_scale))
     return tuple(results)
 
 
@@ -77,6 +78,18 @@ def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: flo
     if expectation.kind == "quiet":
         return []  # an experiment that expects no alert is judged by what fired beside it, as every experiment is
     raise ValueError(f"no check for an expectation of kind {expectation.kind!r}")
+
+
+def _cut(window: Window, results: Iterable[CheckResult]) -> Iterable[CheckResult]:
+    return map(_cut_short, results) if window.interrupted else results
+
+
+def _cut_short(result: CheckResult) -> CheckResult:
+    """A run that was interrupted cannot fail by what had no time to happen."""
+    happened = result.measured is not None and not result.check.startswith("pod ")
+    if result.verdict is not Verdict.FAIL or happened:
+        return result
+    return replace(result, verdict=Verdict.UNKNOWN, summary=f"interrupted before it could be seen: {result.summary}")
 
 
 def _not_run(name: str) -> CheckResult:

@@ -12,12 +12,16 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The events of a run and the half-open span ``[begin_s, end_s)`` of one phase in it."""
+    """The events of a run and the half-open span ``[begin_s, end_s)`` of one phase in it.
+
+    ``interrupted``: somebody ended the run inside it, so what is missing at its end proves nothing.
+    """
 
     events: tuple[Event, ...]
     name: str
     begin_s: float
     end_s: float
+    interrupted: bool = False
 
     def of_kind(self, kind: str, name: str | None = None) -> Iterator[Event]:
         """The events of this kind that were written within the span."""
@@ -39,10 +43,11 @@ def windows(events: Sequence[Event]) -> Mapping[str, Window]:
         if event.kind != "phase":
             continue
         if event.data["status"] == "begin":
-            found[event.name] = Window(everything, event.name, event.t_s, last_s + 1e-6)
+            found[event.name] = Window(everything, event.name, event.t_s, last_s + 1e-6, interrupted=True)
         elif event.name in found:
             begun = found[event.name]
-            found[event.name] = Window(everything, event.name, begun.begin_s, event.t_s)
+            cut = bool(event.data.get("interrupted"))
+            found[event.name] = Window(everything, event.name, begun.begin_s, event.t_s, interrupted=cut)
     return found
 
 

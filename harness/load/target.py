@@ -15,9 +15,7 @@ class TargetRefused(ValueError):
     """Load must not be sent there; the message says why and what to do."""
 
 
-def check_target(
-    url: str, *, allowed: str | None, resolve: Callable[[str], Iterable[str]] | None = None
-) -> None:
+def check_target(url: str, *, allowed: str | None, resolve: Callable[[str], Iterable[str]] | None = None) -> None:
     """Nothing when load may go to ``url``: its host has loopback addresses only, or is the one ``allowed``.
 
     ``allowed`` is compared whole, without patterns and without regard to case. ``resolve`` gives a host's

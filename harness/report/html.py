@@ -57,9 +57,7 @@ class _Chapter:
 def to_html(result: RunResult, events: Sequence[Event], spec: Spec) -> str:
     """The page. ``events`` is the whole timeline, in any order; what it lacks is said, not invented."""
     ordered = sorted(events, key=lambda event: event.seq)
-    chapters = [
-        _chapter(number, section, ordered, spec) for number, section in enumerate(sections(result), start=1)
-    ]
+    chapters = [_chapter(number, section, ordered, spec) for number, section in enumerate(sections(result), start=1)]
     entries = _entries(result.results, chapters, ordered)
     return _TEMPLATE.render(
         result=result,
@@ -112,9 +110,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        figure=figure, pair=pair, spec_pair=spec_pair, spec_duration=spec_duration, tally=tally
-    )
+    environment.filters.update(figure=figure, pair=pair, spec_pair=spec_pair, spec_duration=spec_duration, tally=tally)
     environment.globals.update(stages=STAGES, most_links=MOST_LINKS, most_moments=MOST_MOMENTS)
     return environment
 

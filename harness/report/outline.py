@@ -18,7 +18,7 @@ _ALERT = re.compile(r"alert (?P<name>.+): (?P<stage>[^:]+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class AlertLife:
-    """What was seen of one alert in one experiment. ``stages`` goes with ``STAGES``; None: that stage was not checked."""
+    """What was seen of one alert in one experiment. ``stages`` goes with ``STAGES``; None: not checked."""
 
     alert: str
     stages: tuple[CheckResult | None, ...]
@@ -69,7 +69,7 @@ class Section:
 def sections(result: RunResult) -> tuple[Section, ...]:
     """The baseline, if it was reached, every experiment of the run in its order, then any other name the checks use."""
     phases = {phase.name: phase for phase in reversed(result.phases)}
-    titles = {experiment["name"]: experiment.get("title", "") for experiment in result.experiments}
+    titles = {experiment.get("name", ""): experiment.get("title", "") for experiment in result.experiments}
     names = dict.fromkeys([*titles, *(check.experiment for check in result.results)])
     if BASELINE in names or BASELINE in phases:
         names = dict.fromkeys([BASELINE, *names])

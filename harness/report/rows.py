@@ -105,9 +105,9 @@ def _bar(span: Span, axis: Axis, top: int) -> Markup:
     css = span.state if span.state in _BARS else "inactive"
     left, right = axis.percent(span.from_s), axis.percent(span.to_s)
     tip = f"{span.state} from {span.from_s:.2f} s to {span.to_s:.2f} s"
-    return Markup(
-        '<rect class="bar {}" x="{}%" y="{}" width="{}%" height="{}"><title>{}</title></rect>'
-    ).format(css, left, top + _BAR_Y + offset, round(right - left, 3), height, one_line(tip, 120))
+    return Markup('<rect class="bar {}" x="{}%" y="{}" width="{}%" height="{}"><title>{}</title></rect>').format(
+        css, left, top + _BAR_Y + offset, round(right - left, 3), height, one_line(tip, 120)
+    )
 
 
 def _mark(kind: str, mark: Mark, axis: Axis, middle: int) -> Markup:

@@ -118,7 +118,7 @@ def _fault_mark(event: Event) -> Mark:
 def _alert_tracks(
     events: Iterable[Event], begin: Event, window: tuple[float, float], named: tuple[str, ...]
 ) -> tuple[list[Track], list[str]]:
-    """A row for each alert instance that changed in the window or is asked for, and the names of those always firing."""
+    """A row for each alert instance that changed or is asked for, and the names of those that fired all the while."""
     changes: dict[tuple[str, tuple[tuple[str, str], ...]], list[Mark]] = {}
     for event in events:
         at_s = number(event.data.get("at_s")) if event.kind == "rule" else None

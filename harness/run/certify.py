@@ -1,4 +1,4 @@
-"""One certification: the stack comes up, load starts, it stays quiet, things break one after another, and it is judged."""
+"""One certification: the stack comes up under load, stays quiet, is broken piece by piece, and is judged."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def certify(
 ) -> tuple[RunResult, Timeline]:
     """The run's result, and its timeline, already closed.
 
-    Whatever happens on the way, the faults are undone and nothing of the stack is left running. An interrupted run gives
-    a result too: what was not run is UNKNOWN. Raises HarnessError when the stack does not come up.
+    Whatever happens on the way, the faults are undone and nothing of the stack is left running. An interrupted run
+    gives a result too: what was not run is UNKNOWN. Raises HarnessError when the stack does not come up.
     """
     interruption = Interruption()
     with ExitStack() as cleanup:
@@ -230,7 +230,9 @@ class _Run:
             session.drain(at_least_s=recover_s / self._options.time_scale + _AFTER_S)
             session.recorder.catch_up(timeout_s=_CATCH_UP_S)
         finally:
-            self._timeline.record("phase", experiment.name, {"status": "end", "title": experiment.title})
+            interrupted = self._interruption.signal_name is not None
+            data = {"status": "end", "title": experiment.title, "interrupted": interrupted}
+            self._timeline.record("phase", experiment.name, data)
 
 
 def _inference_service(stack: Stack, state: NodeState) -> str | None:

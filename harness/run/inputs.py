@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.errors import InputError, Mistake
 from harness.experiment import load_experiments
 from harness.model import Experiment
 from harness.stack import Stack, load_stack
+
+
+def require_environment() -> None:
+    """Raises HarnessError naming the programs the local environment needs and this machine lacks."""
+    require_programs(PROGRAMS)
 
 
 def read_inputs(stack_dir: Path, experiment_paths: Sequence[Path]) -> tuple[Stack, tuple[Experiment, ...]]:

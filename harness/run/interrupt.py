@@ -1,4 +1,4 @@
-"""A run ends in order on Ctrl-C, SIGTERM and SIGHUP: what waits is told, faults come out, pods end, the report is written."""
+"""A run ends in order on Ctrl-C, SIGTERM and SIGHUP: waiting ends, faults come out, pods end, the report is written."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Session:
             return
 
     def _notified(self, name: str, status: str) -> bool:
-        """Whether every instance of the alert that fired has been notified with this status, and at least one has fired.
+        """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
 
         For a resolution also alerts that only were pending must be inactive again.
         """

@@ -51,6 +51,9 @@ def read_alertmanager_config(
     selected, refused = choose(candidates, choice, inventory)
     for found in candidates:
         _check(found, mistakes)
+    if mistakes:
+        # Merging what is wrong would only tell the same mistakes again, in other words.
+        return {}, refused
     routes: list[Configuration] = []
     for found in selected:
         enforced = _enforced(spec.alertmanager_config_matcher_strategy.type, found.key[0], namespace)
@@ -96,6 +99,8 @@ def _global_form(
         )
         return {"route": {"receiver": "null"}, "receivers": [{"name": "null"}]}
     _check(found, mistakes)
+    if mistakes:
+        return {}
     base: Configuration = {"receivers": []}
     timeout = named.global_.get("resolveTimeout")
     if timeout is not None:

@@ -23,7 +23,7 @@ _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _NOT_MANIFESTS = frozenset({"kustomization.yaml", "kustomization.yml", "Chart.yaml", "values.yaml"})
 # Aliases let a small file stand for a huge tree; a real manifest stays far below both limits.
 _MAX_DEPTH = 80
-_MAX_VALUES = 2_000_000
+_MAX_VALUES = 300_000
 
 
 @dataclass(frozen=True, slots=True)

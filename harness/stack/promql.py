@@ -56,6 +56,12 @@ def compress_promql(expr: str, time_scale: float) -> str:
     offset_open = False
     for match in _TOKEN.finditer(expr):
         kind, text = match.lastgroup, match.group()
+        if depth and kind == "word" and text.startswith(":"):
+            # A colon may begin a metric's name; between brackets it sets off the step instead.
+            pieces.append(":")
+            kind, text = "number", text[1:]
+            if not text:
+                continue
         if kind == "number" and (depth or offset_open):
             pieces.append(_compressed(text, time_scale))
         else:

@@ -4,6 +4,7 @@ numbers.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
@@ -47,4 +48,4 @@ def parse_bytes(text: str | int | float) -> int:
     number = parse_quantity(text)
     if number < 0:
         raise ValueError(f"got {text!r}, need a size of 0 or more")
-    return -int(-number // 1)
+    return math.ceil(number)

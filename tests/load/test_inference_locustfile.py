@@ -33,10 +33,9 @@ def locust(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_locusts_own_statistics_agree_with_the_windows(
-    serve: Callable[[Answer], Service], tmp_path: Path
-) -> None:
+def test_locusts_own_statistics_agree_with_the_windows(serve: Callable[[Answer], Service], tmp_path: Path) -> None:
     async def fail_every_fifth(number: int, _body: bytes) -> int:
+        await asyncio.sleep(0.2)
         return 500 if number % 5 == 4 else 200
 
     host = f"--host={serve(fail_every_fifth).url}"
@@ -46,6 +45,7 @@ def test_locusts_own_statistics_agree_with_the_windows(
     windows = read(tmp_path / "windows")
     assert statistics["num_requests"] == sum(window["requests"] for window in windows) > 20
     assert statistics["num_failures"] == sum(window["errors"] for window in windows) > 3
+    assert sum(window["unfinished"] for window in windows) == 0, "the last answers were waited for"
     assert statistics["name"] == "/v1/models/[model]/generate"
 
 

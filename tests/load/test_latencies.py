@@ -20,9 +20,7 @@ def nearest_rank(values: list[float], q: float) -> float:
 
 
 @given(st.lists(seconds, min_size=1, max_size=60), st.floats(min_value=0, max_value=1))
-def test_a_quantile_is_within_the_stated_error_of_the_sample_it_stands_for(
-    values: list[float], q: float
-) -> None:
+def test_a_quantile_is_within_the_stated_error_of_the_sample_it_stands_for(values: list[float], q: float) -> None:
     truth = nearest_rank(values, q)
     assert Latencies.from_samples(values).quantile(q) == pytest.approx(truth, rel=RELATIVE_ERROR * (1 + 1e-6))
 

@@ -118,6 +118,7 @@ def test_without_a_stall_p95_is_short_and_every_arrival_is_accounted_for(
     service = serve(answer_at_once)
     with loaded(replace(PLAN, base_url=service.url, model_name="tiny lm"), tmp_path) as load:
         load.wait(lambda: load.total("requests") >= 20, "20 requests")
+        assert load.run.alive
     assert load.total("planned") == load.total("requests") + load.total("unfinished") == len(service.bodies)
     assert load.reasons() == {}
     assert load.gaps() == []
@@ -130,10 +131,16 @@ def test_without_a_stall_p95_is_short_and_every_arrival_is_accounted_for(
     assert len({one["prompt"] for one in asked}) > 15
     assert {one["max_tokens"] for one in asked} == {16}
 
+    pid, seen = load.run.pid, len(load.events)
+    load.run.stop()
+    load.run.poll()
+    assert len(load.events) == seen, "a load that was stopped is no gap, and stopping it again does nothing"
+    assert not load.run.alive
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
 
-def test_every_way_to_fail_is_an_error_with_its_reason(
-    serve: Callable[[Answer], Service], tmp_path: Path
-) -> None:
+
+def test_every_way_to_fail_is_an_error_with_its_reason(serve: Callable[[Answer], Service], tmp_path: Path) -> None:
     async def fail_in_turn(number: int, _body: bytes) -> int | None:
         if number % 5 == 4:
             await asyncio.sleep(3600)
@@ -160,27 +167,7 @@ def test_a_service_that_is_not_there_is_all_errors_and_no_latency(tmp_path: Path
     assert load.latencies().quantile(0.95) is None
 
 
-def test_a_stop_leaves_no_process_and_no_gap_and_can_be_repeated(
-    serve: Callable[[Answer], Service], tmp_path: Path
-) -> None:
-    with loaded(replace(PLAN, base_url=serve(answer_at_once).url), tmp_path) as load:
-        load.wait(lambda: load.run.windows, "a window")
-        assert load.run.alive
-        pid = load.run.pid
-        load.run.stop()
-        seen = len(load.events)
-        load.run.stop()
-        load.run.poll()
-    assert not load.run.alive
-    assert pid is not None
-    assert not psutil.pid_exists(pid)
-    assert len(load.events) == seen
-    assert load.gaps() == []
-
-
-def test_silence_damage_and_death_of_locust_are_each_a_gap(
-    serve: Callable[[Answer], Service], tmp_path: Path
-) -> None:
+def test_silence_damage_and_death_of_locust_are_each_a_gap(serve: Callable[[Answer], Service], tmp_path: Path) -> None:
     with loaded(replace(PLAN, base_url=serve(answer_at_once).url), tmp_path) as load:
         load.wait(lambda: load.run.windows, "a window")
         pid = load.run.pid
@@ -191,6 +178,13 @@ def test_silence_damage_and_death_of_locust_are_each_a_gap(
         silent = load.gaps()[-1]
         assert "wrote no window" in silent["error"]
         assert silent["from_s"] == load.windows()[-1]["to_s"] < silent["to_s"]
+
+        os.kill(pid, signal.SIGCONT)
+        load.wait(lambda: load.windows()[-1]["from_s"] > silent["to_s"], "windows after the silence")
+        # Nobody was asked meanwhile, but those who would have asked have waited, and the lag says why.
+        held_up_s = 0.9 * (silent["to_s"] - silent["from_s"])
+        assert load.latencies().quantile(1) > held_up_s
+        assert max(window["lag_p99_s"] or 0 for window in load.windows()) > held_up_s
 
         with (tmp_path / "load-windows.jsonl").open("a") as file:
             file.write("[1, 2]\n")

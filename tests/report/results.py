@@ -130,7 +130,14 @@ def heat_result() -> RunResult:
         check("record: complete", experiment="baseline", summary="no gap", evidence=(2, 13)),
     ]
     during = [
-        check("fault gpu.cooling-lost: took effect", measured=2.4, limit=10.0, unit="s", summary="NVML read 91 °C", evidence=(17,)),
+        check(
+            "fault gpu.cooling-lost: took effect",
+            measured=2.4,
+            limit=10.0,
+            unit="s",
+            summary="NVML read 91 °C",
+            evidence=(17,),
+        ),
         *life("HighGPUTemperature", "heat", first=14),
         *life("GPUThrottled", "heat", broken_at="pending", first=14),
         check("load: p95 during", Verdict.UNKNOWN, limit=2.0, unit="s", summary="no request in the window"),
@@ -151,5 +158,12 @@ def _load(record: Record, from_s: float, *, slow: bool) -> None:
     buckets = Latencies.from_samples(seconds).to_json()
     errors = 4 if slow else 0
     record.add(
-        from_s + 1, "load", "window", from_s=from_s, to_s=from_s + 1, requests=100, errors=errors, latency_buckets=buckets
+        from_s + 1,
+        "load",
+        "window",
+        from_s=from_s,
+        to_s=from_s + 1,
+        requests=100,
+        errors=errors,
+        latency_buckets=buckets,
     )

@@ -41,7 +41,7 @@ results = st.builds(
     alerts_unproved=st.lists(texts, max_size=3).map(tuple),
     stack=mappings,
     experiments=st.lists(
-        st.fixed_dictionaries({"name": texts, "title": texts, "path": texts, "sha256": texts}), max_size=3
+        st.fixed_dictionaries({}, optional={"name": texts, "title": texts, "path": texts, "sha256": texts}), max_size=3
     ).map(tuple),
     interrupted=st.none() | texts,
 )

@@ -69,6 +69,7 @@ def test_spec_time_is_shown_where_time_is_compressed() -> None:
 def test_spec_time_is_left_out_at_scale_one() -> None:
     text = to_text(result(*life("HighLatency", "heat"), time_scale=1.0))
     assert "1m15s" not in text
+    assert "1.25 s/3.5 s" not in text
     assert "spec time" not in text
     assert "1.25/3.5 s" in text
 
@@ -93,7 +94,9 @@ def test_nothing_fell_short_only_when_something_was_checked() -> None:
     assert "nothing was checked, so nothing is known" in to_text(result())
 
 
-@pytest.mark.parametrize("run", [result(verdict=Verdict.PASS), result(check(verdict=Verdict.UNKNOWN), verdict=Verdict.PASS)])
+@pytest.mark.parametrize(
+    "run", [result(verdict=Verdict.PASS), result(check(verdict=Verdict.UNKNOWN), verdict=Verdict.PASS)]
+)
 def test_a_run_that_claims_to_pass_without_evidence_is_shown_as_unknown(run: RunResult) -> None:
     text = to_text(run)
     assert text.startswith("UNKNOWN")

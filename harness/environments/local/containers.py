@@ -81,7 +81,7 @@ def container_argv(container: Container, environment: Mapping[str, str]) -> list
 def container_environment(
     container: Container, workload: Workload, pod: PodAddress, *, given: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the container's process finds in its environment: the node's own variables first, the manifest's over them."""
+    """What the container's process finds in its environment: the node's own variables, and the manifest's over them."""
     fields = {
         "status.podIP": pod.address,
         "status.hostIP": pod.address,

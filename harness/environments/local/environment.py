@@ -17,7 +17,7 @@ from harness.environments.local.containers import NodePaths, container_argv, vol
 from harness.environments.local.layout import SIMULATED_GPU_DIR, NodeLayout
 from harness.environments.local.node import LocalNode, NodeState, RunningPod, end_sandbox, process_started
 from harness.environments.local.plan import NodePlan, PlannedPod, host_names, plan_node
-from harness.environments.local.programs import directory_of, program_version, require_programs
+from harness.environments.local.programs import PROGRAMS, directory_of, program_version, require_programs
 from harness.environments.local.readiness import why_unready
 from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
 from harness.environments.local.sandbox import interpreter_paths, node_argv
@@ -43,7 +43,7 @@ class LocalEnvironment:
         self, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
     ) -> None:
         """Raises HarnessError when a program this environment needs is missing; nothing is touched."""
-        self._programs = require_programs(["bwrap", "prometheus", "alertmanager"])
+        self._programs = require_programs(PROGRAMS)
         self._stack = with_receiver(stack)
         self._run_dir = run_dir.resolve()
         self._paths = NodePaths(self._run_dir / "node")
@@ -208,7 +208,8 @@ class LocalEnvironment:
 
         def all_ready() -> bool:
             watch()
-            assert self._process is not None and self._node is not None
+            assert self._process is not None
+            assert self._node is not None
             if self._process.poll() is not None:
                 log = (self._paths.root / "node.log").read_text(encoding="utf-8", errors="replace")
                 raise HarnessError(f"the node ended with status {self._process.returncode}: {log.strip()[-1500:]}")

@@ -228,7 +228,7 @@ def end_sandbox(pid: int) -> None:
 
 
 def process_started(pid: int) -> float | None:
-    """When a process began, in clock ticks since boot, to tell it from another with the same number; None if it is gone."""
+    """When a process began, in clock ticks since boot: tells it from another of the same number. None if it is gone."""
     with contextlib.suppress(OSError, IndexError, ValueError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         fields = stat.rpartition(")")[2].split()

@@ -26,6 +26,8 @@ _DEBIAN_PACKAGES = {
     "node_exporter": "prometheus-node-exporter",
     "bwrap": "bubblewrap",
 }
+# What every stack needs here; what its own containers name beside that, it brings or does without.
+PROGRAMS = ("bwrap", "prometheus", "alertmanager")
 _VERSION_TIMEOUT_S = 10.0
 
 
@@ -35,7 +37,7 @@ def find_program(name: str) -> str | None:
 
 
 def require_programs(names: Iterable[str]) -> Mapping[str, str]:
-    """Each program's absolute path. Raises HarnessError naming all that are missing and the packages that bring them."""
+    """Each program's absolute path. Raises HarnessError naming all that are missing and the packages they are in."""
     found = {name: find_program(name) for name in names}
     missing = sorted(name for name, path in found.items() if path is None)
     if missing:

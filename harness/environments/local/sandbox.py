@@ -42,7 +42,7 @@ def node_argv(
     dies_with_parent: bool,
     command: Sequence[str],
 ) -> list[str]:
-    """The command that runs ``command`` as the node: own PIDs, own mounts, the run's directory as the only place on disk."""
+    """The command that runs ``command`` as the node: own PIDs, own mounts, of the disk only the run's directory."""
     argv = [bwrap, "--unshare-pid", *(["--die-with-parent"] if dies_with_parent else [])]
     argv += _base_root(read_only)
     argv += ["--dev-bind", "/dev", "/dev"] if real_devices else ["--dev", "/dev"]
@@ -124,7 +124,7 @@ def _shadows(targets: Iterable[str]) -> list[str]:
 
 
 def _existing_parent(target: str) -> str | None:
-    """The deepest existing ancestor of a mount point that is missing in a read-only directory; None where it can be made."""
+    """The deepest existing ancestor of a mount point missing in a read-only directory; None where it can be made."""
     if not any(PurePosixPath(target).is_relative_to(base) for base in _BASE) or os.path.exists(target):
         return None
     parent = PurePosixPath(target).parent

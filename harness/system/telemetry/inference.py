@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -38,10 +39,19 @@ class Request:
     def __init__(self) -> None:
         self.status = _SUCCESS
         self.tokens = 0
+        self.from_cache: bool | None = None
 
     def generated(self, tokens: int) -> None:
         """Count this many tokens, also when the request fails later."""
         self.tokens += tokens
+
+    def cache_hit(self) -> None:
+        """The answer comes from a cache."""
+        self.from_cache = True
+
+    def cache_miss(self) -> None:
+        """The cache did not have the answer."""
+        self.from_cache = False
 
     def failed(self) -> None:
         """Count the request as an error although no exception leaves the block."""
@@ -50,10 +60,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one model was asked so far. ``duration_s``: all requests' durations added up."""
+    """What one model was asked so far. ``inferences``: successes that no cache answered.
+
+    ``duration_s``: all requests' durations added up.
+    """
 
     successes: float
     errors: float
+    inferences: float
     duration_s: float
     cache_hits: float
     cache_misses: float
@@ -83,15 +97,13 @@ class InferenceInstruments:
             "inference_tokens_generated", "Tokens the model made.", ["model_name"], registry=registry
         )
         self._active = Gauge("inference_active_connections", "Requests under way.", registry=registry)
-        self._hits = Counter(
-            "model_cache_hits", "Requests answered from the cache.", ["model_name"], registry=registry
-        )
+        self._hits = Counter("model_cache_hits", "Requests answered from the cache.", ["model_name"], registry=registry)
         self._misses = Counter(
             "model_cache_misses", "Requests the model had to answer.", ["model_name"], registry=registry
         )
-        self._accuracy = Gauge(
-            "model_accuracy", "Share of probes answered rightly.", ["model_name"], registry=registry
-        )
+        self._accuracy = Gauge("model_accuracy", "Share of probes answered rightly.", ["model_name"], registry=registry)
+        self._inferences: collections.Counter[str] = collections.Counter()
+        self._lock = threading.Lock()
         self._sampler = UsageSampler(registry)
         for model_name in models:
             self.declare(model_name)
@@ -119,17 +131,7 @@ class InferenceInstruments:
             raise
         finally:
             self._active.dec()
-            self._durations.labels(model_name).observe(time.perf_counter() - began_s)
-            self._tokens.labels(model_name).inc(request.tokens)
-            self._requests.labels(model_name, request.status).inc()
-
-    def cache_hit(self, model_name: str) -> None:
-        """Count an answer that came from the cache."""
-        self._hits.labels(model_name).inc()
-
-    def cache_miss(self, model_name: str) -> None:
-        """Count an answer the cache did not have."""
-        self._misses.labels(model_name).inc()
+            self._end(model_name, request, time.perf_counter() - began_s)
 
     def accuracy(self, model_name: str, share: float) -> None:
         """Set the share of probes answered rightly. Raises ValueError outside of 0–1."""
@@ -140,7 +142,10 @@ class InferenceInstruments:
     def counts(self, model_name: str) -> Counts:
         """The counters of one declared model as they stand, for another view of the same figures."""
         label = {"model_name": model_name}
+        with self._lock:
+            inferences = self._inferences[model_name]
         return Counts(
+            inferences=inferences,
             successes=_value(self._requests, "inference_requests_total", {**label, "status": _SUCCESS}),
             errors=_value(self._requests, "inference_requests_total", {**label, "status": _ERROR}),
             duration_s=_value(self._durations, "inference_request_duration_seconds_sum", label),
@@ -157,6 +162,16 @@ class InferenceInstruments:
     ) -> None:
         self._sampler.stop()
 
+    def _end(self, model_name: str, request: Request, duration_s: float) -> None:
+        self._durations.labels(model_name).observe(duration_s)
+        self._tokens.labels(model_name).inc(request.tokens)
+        if request.from_cache is not None:
+            (self._hits if request.from_cache else self._misses).labels(model_name).inc()
+        if request.status == _SUCCESS and not request.from_cache:
+            with self._lock:
+                self._inferences[model_name] += 1
+        self._requests.labels(model_name, request.status).inc()
+
 
 class UsageSampler:
     """CPU and resident memory of this process as gauges, in a thread of its own.
@@ -165,9 +180,7 @@ class UsageSampler:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._cpu = Gauge(
-            "inference_cpu_usage_percent", "CPU time used, in percent of one core.", registry=registry
-        )
+        self._cpu = Gauge("inference_cpu_usage_percent", "CPU time used, in percent of one core.", registry=registry)
         self._memory = Gauge("inference_memory_usage_bytes", "Resident memory.", registry=registry)
         self._process = psutil.Process()
         self._interval_s = real_s(_USAGE_INTERVAL_S, at_least_s=_USAGE_AT_LEAST_S)

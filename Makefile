@@ -1,0 +1,35 @@
+# Every target sets up what it needs first; `make setup` again does nothing when nothing changed.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup certify test check unit e2e clean
+
+setup: .venv/.complete
+	@scripts/install-programs
+
+.venv/.complete: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: need Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "setup: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m compileall -q harness
+	@touch $@
+
+# The main job: stands the shipped stack up, breaks it, says what was proved.
+certify: setup
+	@$(BIN)/harness certify
+
+# All tests: style and types, unit tests, and those with real servers.
+test: check e2e
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m 'not e2e'
+
+e2e: setup
+	$(BIN)/pytest -q -m e2e
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

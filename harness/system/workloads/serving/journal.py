@@ -1,0 +1,76 @@
+"""The journal of responses: JSON Lines on the model's volume, bounded in size."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.system.telemetry.logs import get_logger
+
+# Two files of this size: the one written and the one before it.
+MAX_FILE_BYTES = 512 * 1024
+# A volume on the edge of being full takes short lines and refuses long ones. Without a pause, each change
+# would be a log event.
+_RETRY_S = 1.0
+
+
+class Journal:
+    """Appends one line for each response, and never more than a line is lost or split.
+
+    A volume that takes no more costs lines, never a response: the first failure is one error event, further
+    ones are only counted, and the first line written again is one more event. The file is opened for each line,
+    so that it may be moved or deleted at any time.
+    """
+
+    def __init__(self, path: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
+        self._path = path
+        self._max_file_bytes = max_file_bytes
+        self._lost = 0
+        self._failing = False
+        self._retry_at_s = 0.0
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write one entry, or count it as lost."""
+        if self._failing and time.monotonic() < self._retry_at_s:
+            self._lost += 1
+            return
+        try:
+            self._write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._recover()
+
+    def _write(self, line: bytes) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(file).st_size
+            if size and size + len(line) > self._max_file_bytes:
+                os.replace(self._path, self._path.with_suffix(self._path.suffix + ".1"))
+                os.close(file)
+                file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                size = 0
+            if os.write(file, line) < len(line):
+                os.ftruncate(file, size)  # the volume ran full within the line
+                raise OSError(28, os.strerror(28), str(self._path))
+        finally:
+            os.close(file)
+
+    def _fail(self, error: OSError) -> None:
+        self._lost += 1
+        self._retry_at_s = time.monotonic() + _RETRY_S
+        if not self._failing:
+            self._failing = True
+            get_logger().error(
+                "response journal cannot be written", path=str(self._path), errno=error.errno, exc_info=error
+            )
+
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            get_logger().info("response journal is written again", path=str(self._path), lost=self._lost)
+            self._lost = 0

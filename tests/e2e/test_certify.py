@@ -1,0 +1,93 @@
+"""The shipped stack and experiments, certified for real."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import CHECKOUT, Outcome, Runner
+
+pytestmark = pytest.mark.e2e
+
+EXPERIMENTS = sorted(path.stem for path in (CHECKOUT / "experiments").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """One run of everything that is shipped, with all defaults."""
+    return Runner(tmp_path_factory.mktemp("certified")).certify()
+
+
+def test_everything_that_is_shipped_passes(certified: Outcome) -> None:
+    short = [each for each in certified.result["results"] if each["verdict"] != "PASS"]
+    assert (certified.code, certified.result["verdict"], short) == (0, "PASS", []), certified.out
+
+
+def test_every_experiment_was_judged_by_its_own_alerts_and_faults(certified: Outcome) -> None:
+    results = certified.result["results"]
+    assert {each["experiment"] for each in results} == {"baseline", *EXPERIMENTS}
+    for name in EXPERIMENTS:
+        checks = certified.verdicts(name)
+        assert any(check.startswith("fault ") and check.endswith("took effect") for check in checks), name
+        assert "nothing else fired" in checks
+
+
+def test_alerts_of_the_experiments_are_proved_and_the_others_are_named(certified: Outcome) -> None:
+    alerts = certified.result["coverage"]["alerts"]
+    expected = {"TargetDown", "DiskFilling", "HighGPUTemperature", "GPUThrottled", "HighLatency", "Watchdog"}
+    assert expected <= set(alerts["proved"])
+    assert not set(alerts["proved"]) & set(alerts["unproved"])
+    assert "GPULost" in alerts["unproved"]
+
+
+def test_result_says_what_it_rests_on(certified: Outcome) -> None:
+    result = certified.result
+    assert result["environment"] == "local"
+    assert result["time_scale"] == 60
+    assert result["gpu"] == "simulated"
+    assert any("simulated" in note for note in result["not_exercised"])
+    for each in result["results"]:
+        assert each.keys() >= {
+            "experiment",
+            "check",
+            "verdict",
+            "measured",
+            "limit",
+            "unit",
+            "summary",
+            "evidence",
+        }
+        assert all(isinstance(number, int) for number in each["evidence"])
+
+
+def test_stack_is_ready_in_time(certified: Outcome) -> None:
+    (started,) = certified.events("run")
+    assert started["data"]["ready_s"] <= 3.0
+
+
+def test_notifications_really_arrived_at_the_receiver_of_their_labels(certified: Outcome) -> None:
+    arrived = {(event["name"].rsplit("/", 1)[-1], event["data"]["alertname"]) for event in certified.events("notice")}
+    assert arrived >= {
+        ("pager", "TargetDown"),
+        ("pager", "HighGPUTemperature"),
+        ("chat", "DiskFilling"),
+        ("chat", "GPUThrottled"),
+        ("chat", "HighLatency"),
+        ("heartbeat", "Watchdog"),
+    }
+
+
+def test_reports_are_complete_and_open_offline(certified: Outcome) -> None:
+    suites = ElementTree.parse(certified.run_dir / "junit.xml").getroot()
+    assert int(suites.attrib["tests"]) == len(certified.result["results"])
+    html = (certified.run_dir / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", html)
+    assert all(name in html for name in EXPERIMENTS)
+
+
+def test_nothing_is_left_outside_the_run_directory(certified: Outcome) -> None:
+    root = certified.run_dir.parent
+    left = [str(path) for name in ("cwd", "home", "tmp") for path in Path(root / name).rglob("*")]
+    assert left == []

@@ -1,0 +1,69 @@
+"""`harness up`, plain `chaos run` against it, `harness status` and `harness down`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from tests.e2e.conftest import CHECKOUT, Runner, still_there
+
+from harness.environments.local.node import LocalNode, NodeState, process_started
+
+pytestmark = pytest.mark.e2e
+
+CHAOS = Path(sys.executable).with_name("chaos")
+
+
+def test_an_experiment_runs_under_plain_chaos_run_and_down_leaves_nothing(runner: Runner) -> None:
+    up = runner.run("up", "--seed", "7")
+    assert up.code == 0, up.err
+    (state_file,) = (runner.root / "cwd" / "reports").glob("*/environment.json")
+    node = LocalNode(NodeState.load(state_file.parent))
+    try:
+        status = runner.run("status")
+        assert status.code == 0
+        assert "inference-0" in status.out
+        assert node.state.prometheus in status.out
+        chaos = subprocess.run(
+            [str(CHAOS), "run", str(CHECKOUT / "experiments" / "model-volume-full.yaml")],
+            cwd=runner.root / "cwd",
+            env=runner.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert chaos.returncode == 0, chaos.stdout + chaos.stderr
+        journal = json.loads((runner.root / "cwd" / "journal.json").read_text(encoding="utf-8"))
+        statuses = {run["activity"]["name"]: (run["status"], run["output"]) for run in journal["run"]}
+        assert statuses["hold-until-notified"] == ("succeeded", ["DiskFilling"])
+        held = requests.get(f"{node.state.receivers[0]}/notifications", timeout=5).json()["notifications"]
+        assert any(alert["labels"]["alertname"] == "DiskFilling" for each in held for alert in each["body"]["alerts"])
+        size, available = node.volume_usage("inference-0", "model-serving", "models")
+        assert available / size > 0.5
+        processes = [(node.state.pid, node.state.pid_started)]
+        processes += [(ref.pid, ref.started) for pod in node.state.pods for ref in node.processes(pod.name, pod.namespace)]
+        assert all(process_started(pid) == started for pid, started in processes)
+        down = runner.run("down")
+        assert down.code == 0, down.err
+        assert still_there(processes) == []
+    finally:
+        node.stop()
+    assert runner.run("status").code == 1
+
+
+def test_chaos_run_without_an_environment_says_so_and_breaks_nothing(runner: Runner) -> None:
+    chaos = subprocess.run(
+        [str(CHAOS), "run", str(CHECKOUT / "experiments" / "gpu-overheats.yaml")],
+        cwd=runner.root / "cwd",
+        env=runner.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "start one with `harness up`" in chaos.stdout + chaos.stderr

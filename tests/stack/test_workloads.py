@@ -1,0 +1,99 @@
+"""Pod templates: references followed, ports and probes resolved, sizes as numbers."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from harness.stack import EnvVar, HttpProbe, Mount, Workload
+from harness.stack.quantities import parse_bytes, parse_quantity
+
+Manifests = dict[str, dict[str, Any]]
+
+
+def app(load: Any, make: Any, **container: Any) -> Workload:
+    def change(found: Manifests) -> None:
+        found["config"] = make("ConfigMap", "c", api="v1", data={"a.txt": "A", "B": "b"})
+        data = {"token": base64.b64encode(b"t0p").decode()}
+        found["secret"] = make("Secret", "s", api="v1", data=data, stringData={"plain": "p"})
+        claim = {"resources": {"requests": {"storage": "1Gi"}}}
+        found["claim"] = make("PersistentVolumeClaim", "disk", api="v1", spec=claim)
+        pod = found["Deployment/app"]["spec"]["template"]["spec"]
+        pod["containers"][0].update(container)
+        pod["volumes"] = [
+            {"name": "all", "configMap": {"name": "c"}},
+            {"name": "one", "secret": {"secretName": "s", "items": [{"key": "token", "path": "t/k"}]}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+            {"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}},
+            {"name": "host", "hostPath": {"path": "/"}},
+            {"name": "net", "nfs": {"server": "x", "path": "/"}},
+            {"name": "maybe", "configMap": {"name": "gone", "optional": True}},
+        ]
+
+    stack = load(change)
+    found: Workload = next(one for one in stack.workloads if one.name == "app")
+    return found
+
+
+def test_volumes_hold_what_they_name(load: Any, make: Any) -> None:
+    volumes = {one.name: one for one in app(load, make).volumes}
+    assert volumes["all"].files == {"a.txt": "A", "B": "b"}
+    assert volumes["one"].files == {"t/k": "t0p"}
+    assert (volumes["tmp"].kind, volumes["tmp"].size_bytes) == ("empty_dir", 64 * 2**20)
+    assert (volumes["disk"].kind, volumes["disk"].size_bytes) == ("claim", 2**30)
+    assert (volumes["host"].kind, volumes["host"].source) == ("host_path", "/")
+    assert volumes["net"].kind == "nfs"
+    assert volumes["maybe"].files == {}
+
+
+def test_environment_variables_are_followed_to_their_values(load: Any, make: Any) -> None:
+    env = [
+        {"name": "LITERAL", "value": "x"},
+        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "token"}}},
+        {"name": "GONE", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "no", "optional": True}}},
+    ]
+    source = [{"prefix": "P_", "secretRef": {"name": "s"}}]
+    assert app(load, make, env=env, envFrom=source).containers[0].env == (
+        EnvVar("P_token", "t0p"),
+        EnvVar("P_plain", "p"),
+        EnvVar("LITERAL", "x"),
+        EnvVar("IP", field_path="status.podIP"),
+        EnvVar("TOKEN", "t0p", secret_key=("s", "token")),
+        EnvVar("GONE", config_map_key=("c", "no")),
+    )
+
+
+def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -> None:
+    container = app(
+        load,
+        make,
+        readinessProbe={"httpGet": {"path": "/r", "port": "http"}},
+        livenessProbe={"tcpSocket": {"port": 8000}, "periodSeconds": 3},
+        volumeMounts=[{"name": "tmp", "mountPath": "/t", "subPath": "s", "readOnly": True}],
+    ).containers[0]
+    assert container.readiness == HttpProbe("/r", 8000, period_s=10, timeout_s=1, failure_threshold=3)
+    assert container.liveness == HttpProbe(None, 8000, period_s=3, timeout_s=1, failure_threshold=3)
+    assert container.mounts == (Mount("tmp", "/t", "s", True),)
+
+
+def test_a_probe_only_a_kubelet_can_run_is_named(load: Any) -> None:
+    def change(found: Manifests) -> None:
+        container = found["Deployment/app"]["spec"]["template"]["spec"]["containers"][0]
+        container["livenessProbe"] = {"exec": {"command": ["true"]}}
+
+    assert load(change).ignored == ("Deployment/app: main: livenessProbe",)
+    assert load().ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("64Mi", 2**26), ("1G", 10**9), (3, 3), ("1e3", 1000), ("1.5Ki", 1536), ("100m", 1)]
+)
+def test_sizes_are_whole_bytes_rounded_up(text: str | int, number: int) -> None:
+    assert parse_bytes(text) == number
+
+
+@pytest.mark.parametrize("text", ["64MB", "", "x", "1 Gi", "1ee3", "Mi", "--1"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="need a quantity"):
+        parse_quantity(text)

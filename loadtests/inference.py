@@ -5,6 +5,7 @@
 Each request is timed from the instant it was due. Users who wait for an answer before they ask again would
 ask less while the service stalls, and the stall would hardly show. One process makes all the load: --rate
 says how much, --users, --processes and --worker have no use here. Without -t it ends after 60 s.
+The options are those in ``add_options``; locust's --help does not read this file.
 
 Load goes to this machine only. To load another host on purpose, name it in the environment:
 HARNESS_LOAD_ALLOW=gpu-node-7.example

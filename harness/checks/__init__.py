@@ -33,6 +33,7 @@ def check_run(
             results.append(_not_run(experiment.name))
         else:
             results += _cut(window, check_experiment(experiment, window, spec, time_scale=time_scale))
+    results += [_not_finished(window) for window in spans.values() if window.interrupted]
     return tuple(results)
 
 
@@ -55,9 +56,8 @@ def alerts_proved(results: Iterable[CheckResult], spec: Spec) -> tuple[tuple[str
     by_alert: dict[str, list[CheckResult]] = {}
     for result in results:
         if result.check.startswith("alert "):
-            name, _, stage = result.check.removeprefix("alert ").partition(": ")
+            name = result.check.removeprefix("alert ").partition(": ")[0]
             by_alert.setdefault(name, []).append(result)
-            del stage
     proved = {
         name
         for name, found in by_alert.items()
@@ -94,6 +94,11 @@ def _cut_short(result: CheckResult) -> CheckResult:
 
 def _not_run(name: str) -> CheckResult:
     return CheckResult(name, "run", Verdict.UNKNOWN, None, None, "", "was not run", ())
+
+
+def _not_finished(window: Window) -> CheckResult:
+    """What passed up to an interruption says nothing of what would have come after it."""
+    return CheckResult(window.name, "run", Verdict.UNKNOWN, None, None, "", "was not finished", ())
 
 
 __all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_run"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from harness.checks.alerts import check_quiet, heartbeats
+from harness.checks.quiet import check_quiet, heartbeats
 from harness.checks.record import check_record
 from harness.checks.window import Window, alert_histories
-from harness.model import CheckResult, Spec, Verdict
+from harness.model import CheckResult, Event, Spec, Verdict
 
 
 def check_baseline(window: Window, spec: Spec) -> Iterator[CheckResult]:
@@ -27,7 +27,7 @@ def _targets(window: Window) -> CheckResult:
     if not last:
         summary, verdict = "Prometheus has no targets", Verdict.UNKNOWN
     elif down:
-        named = (f"{pool} {instance}: {event.data['error']}" for (pool, instance), event in sorted(down.items()))
+        named = (f"{pool} {instance}: {event.data.get('error')}" for (pool, instance), event in sorted(down.items()))
         summary, verdict = f"down: {'; '.join(named)}", Verdict.FAIL
     else:
         summary, verdict = f"all {len(last)} targets answer", Verdict.PASS
@@ -35,18 +35,36 @@ def _targets(window: Window) -> CheckResult:
 
 
 def _heartbeat(window: Window, spec: Spec, alert: str) -> CheckResult:
-    check = f"alert {alert}: heartbeat"
+    """It fires at the end of the window, and each receiver its labels route to has been told so."""
     firing = [
-        change
+        (history, change)
         for history in alert_histories(window.events)
         if history.name == alert and (change := history.state_at(window.end_s)) is not None and change.state == "firing"
     ]
     if not firing:
-        return CheckResult(window.name, check, Verdict.FAIL, None, None, "", "does not fire, but always should", ())
-    notices = [e for e in window.events if e.kind == "notice" and e.data["alertname"] == alert and e.t_s < window.end_s]
-    if not notices:
-        evidence = (firing[0].seq,)
-        summary = "fires, but has reached no receiver"
-        return CheckResult(window.name, check, Verdict.FAIL, None, None, "", summary, evidence)
-    summary = f"fires and reaches {', '.join(sorted({event.name for event in notices}))}"
-    return CheckResult(window.name, check, Verdict.PASS, None, None, "", summary, (firing[0].seq, notices[0].seq))
+        watched = any(event.data["health"] != "unknown" for event in window.of_kind("evaluation"))
+        summary = "does not fire, but always should" if watched else "nothing shows that its rule was evaluated"
+        return _beat(window, alert, Verdict.FAIL if watched else Verdict.UNKNOWN, summary, ())
+    history, change = firing[0]
+    wanted = {route.receiver for route in spec.route.resolve(history.labels)} if spec.route is not None else set()
+    notices = {event.name: event for event in reversed(window.events) if _tells(event, history.labels, window.end_s)}
+    missing = sorted(wanted - notices.keys())
+    if missing or not wanted:
+        gaps = tuple(event.seq for event in window.events if event.kind == "gap" and event.name == "receiver")
+        summary = f"fires, but has not reached {', '.join(missing) or 'any receiver'}"
+        if notices:
+            summary += f"; it reached {', '.join(sorted(notices))}"
+        return _beat(window, alert, Verdict.UNKNOWN if gaps else Verdict.FAIL, summary, (change.seq, *gaps[:1]))
+    evidence = (change.seq, *(notices[receiver].seq for receiver in wanted))
+    return _beat(window, alert, Verdict.PASS, f"fires and reaches {', '.join(sorted(wanted))}", evidence)
+
+
+def _tells(event: Event, labels: Mapping[str, str], until_s: float) -> bool:
+    if event.kind != "notice" or event.t_s >= until_s:
+        return False
+    return bool(event.data["labels"] == labels and event.data["status"] == "firing")
+
+
+def _beat(window: Window, alert: str, verdict: Verdict, summary: str, evidence: tuple[int, ...]) -> CheckResult:
+    check = f"alert {alert}: heartbeat"
+    return CheckResult(window.name, check, verdict, None, None, "", summary, tuple(sorted(evidence)))

@@ -40,8 +40,8 @@ class AlertBounds:
 def alert_bounds(alert: AlertSpec, route: Route, *, time_scale: float, group_exists: bool = True) -> AlertBounds:
     """The bounds of one alert on the way to one route's receiver.
 
-    ``group_exists``: the alert joins a notification group that has already been sent, and waits for the group's interval
-    rather than for its first wait.
+    ``group_exists``: the alert joins a notification group that has already been sent, and waits for the group's
+    interval rather than for its first wait.
     """
     step_s = alert.evaluation_interval_s
     wait_s = max(route.group_wait_s, route.group_interval_s) if group_exists else route.group_wait_s

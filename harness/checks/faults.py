@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.checks.window import Window
-from harness.model import CheckResult, Experiment, Verdict
+from harness.model import CheckResult, Event, Experiment, Verdict
 
 
 def check_faults(experiment: Experiment, window: Window) -> Iterator[CheckResult]:
@@ -13,32 +13,45 @@ def check_faults(experiment: Experiment, window: Window) -> Iterator[CheckResult
 
     A fault without effect, or never injected, is UNKNOWN: nothing was tested. A fault that stayed in is a FAIL.
     """
-    by_fault: dict[str, dict[str, int]] = {}
-    texts: dict[tuple[str, str], str] = {}
-    for event in window.of_kind("fault"):
-        status = str(event.data["status"])
-        by_fault.setdefault(event.name, {})[status] = event.seq
-        texts[event.name, status] = str(event.data.get("observed", ""))
+    by_fault = window.faults_by_name()
     missing = len(experiment.faults) - len(by_fault)
     if missing > 0:
         summary = f"{missing} of {len(experiment.faults)} faults were never injected"
         yield _result(window, "faults: injected", Verdict.UNKNOWN, summary, ())
     for name, seen in by_fault.items():
-        kind = name.partition("#")[0]
+        check = f"fault {name.partition('#')[0]}"
         if "effect" in seen:
-            yield _result(window, f"fault {kind}: took effect", Verdict.PASS, texts[name, "effect"], (seen["effect"],))
+            yield _result(
+                window, f"{check}: took effect", Verdict.PASS, _observed(seen["effect"]), (seen["effect"].seq,)
+            )
         else:
-            summary = f"no effect was seen: {texts.get((name, 'no-effect'), 'it was not put in')}"
-            yield _result(window, f"fault {kind}: took effect", Verdict.UNKNOWN, summary, tuple(seen.values()))
-        for status, verdict in (
-            ("undo-failed", Verdict.FAIL),
-            ("not-cleared", Verdict.FAIL),
-            ("cleared", Verdict.PASS),
-        ):
-            if status in seen:
-                summary = texts[name, status]
-                yield _result(window, f"fault {kind}: undone", verdict, summary, (seen[status],))
-                break
+            why = _observed(seen["no-effect"]) if "no-effect" in seen else "it was not put in"
+            evidence = tuple(event.seq for event in seen.values())
+            yield _result(window, f"{check}: took effect", Verdict.UNKNOWN, f"no effect was seen: {why}", evidence)
+        undone = _undone(seen)
+        if undone is not None:
+            verdict, summary, event = undone
+            yield _result(window, f"{check}: undone", verdict, summary, (event.seq,))
+
+
+def _undone(seen: Mapping[str, Event]) -> tuple[Verdict, str, Event] | None:
+    """How it ended; None for a fault that passes by itself."""
+    for status, verdict in (
+        ("undo-failed", Verdict.FAIL),
+        ("not-cleared", Verdict.FAIL),
+        ("cleared", Verdict.PASS),
+    ):
+        if status in seen:
+            return verdict, _observed(seen[status]), seen[status]
+    if "undone" in seen:
+        return Verdict.UNKNOWN, "was undone, but nothing shows that it is gone", seen["undone"]
+    if "injected" in seen and seen["injected"].data.get("undoable"):
+        return Verdict.UNKNOWN, "was still in when the experiment ended", seen["injected"]
+    return None
+
+
+def _observed(event: Event) -> str:
+    return str(event.data.get("observed", ""))
 
 
 def check_method(experiment: Experiment, window: Window) -> Iterator[CheckResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.window import Window
+from harness.checks.window import Window, finite
 from harness.latencies import Latencies
 from harness.model import CheckResult, Event, Expectation, Verdict
 
@@ -50,7 +50,8 @@ def _span(stage: str, expectation: Expectation, window: Window, time_scale: floa
 
 
 def _inside(event: Event, begin_s: float, end_s: float) -> bool:
-    return bool(event.data["from_s"] >= begin_s and event.data["to_s"] <= end_s)
+    from_s, to_s = finite(event.data.get("from_s")), finite(event.data.get("to_s"))
+    return from_s is not None and to_s is not None and from_s >= begin_s and to_s <= end_s
 
 
 def _p95_s(found: list[Event]) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.checks.window import Window
+from harness.checks.window import Window, finite
 from harness.model import CheckResult, Event, Spec, Verdict
 
 # A rule group that was not evaluated for this many of its intervals was not watching.
@@ -13,41 +13,62 @@ _MISSED_EVALUATIONS = 4
 _RECORDING_S = 2.5
 
 
+# What a run writes down by itself; a window without any of it was not watched by anybody.
+_OBSERVED = frozenset({"evaluation", "target", "rule", "notice", "load", "pod", "sample"})
+
+
 def check_record(window: Window, spec: Spec) -> Iterator[CheckResult]:
     """One result for the sources of evidence and one for the evaluation of the rules."""
+    check = "record: complete"
     gaps = list(window.of_kind("gap"))
     if gaps:
-        named = sorted({f"{event.name} ({event.data['error']})" for event in gaps})
+        named = sorted({f"{event.name} ({event.data.get('error')})" for event in gaps})
         summary = f"could not be read for a while: {'; '.join(named)}"
-        yield _result(window, "record: complete", Verdict.UNKNOWN, len(gaps), summary, gaps)
+        yield _result(window, check, Verdict.UNKNOWN, len(gaps), summary, gaps)
+    elif not any(event.kind in _OBSERVED and window.begin_s <= event.t_s < window.end_s for event in window.events):
+        yield _result(window, check, Verdict.UNKNOWN, None, "nothing was recorded at all", ())
     else:
-        yield _result(window, "record: complete", Verdict.PASS, 0, "every source answered throughout", ())
+        yield _result(window, check, Verdict.PASS, 0, "every source answered throughout", ())
     yield _evaluated(window, spec)
 
 
 def _evaluated(window: Window, spec: Spec) -> CheckResult:
     check = "record: rules evaluated"
-    broken, paused, absent = [], [], []
-    for group in sorted({alert.group for alert in spec.alerts}):
-        entries = list(window.of_kind("evaluation", group))
-        broken += [event for event in entries if event.data["health"] == "err"]
-        if not entries:
-            absent.append(group)
-        paused += [later for earlier, later in zip(entries, entries[1:], strict=False) if _paused(earlier, later)]
+    groups = sorted({alert.group for alert in spec.alerts})
+    absent = [group for group in groups if not any(map(_was_evaluated, window.of_kind("evaluation", group)))]
+    broken = [event for group in groups for event in window.of_kind("evaluation", group) if _is_broken(event)]
+    paused = [event for group in groups for event in _pauses(window, group)]
     if broken:
-        summary = f"{broken[0].name}: {broken[0].data['error']}"
+        summary = f"{broken[0].name}: {broken[0].data.get('error')}"
         return _result(window, check, Verdict.FAIL, len(broken), summary, broken)
-    if absent:
-        return _result(window, check, Verdict.UNKNOWN, None, f"nothing seen of {', '.join(absent)}", ())
+    if absent or not groups:
+        what = f"nothing seen of {', '.join(absent)}" if groups else "the stack has no alert rules"
+        return _result(window, check, Verdict.UNKNOWN, None, what, ())
     if paused:
         summary = f"evaluations paused: {', '.join(sorted({event.name for event in paused}))}"
         return _result(window, check, Verdict.UNKNOWN, len(paused), summary, paused)
     return _result(window, check, Verdict.PASS, 0, "every rule group was evaluated throughout, without errors", ())
 
 
-def _paused(earlier: Event, later: Event) -> bool:
-    allowed_s = _MISSED_EVALUATIONS * float(later.data["interval_s"]) + _RECORDING_S
-    return float(later.data["last_s"]) - float(earlier.data["last_s"]) > allowed_s
+def _pauses(window: Window, group: str) -> Iterator[Event]:
+    """The entries before or after which the group was not evaluated for too long, anywhere in the window."""
+    entries = [event for event in window.of_kind("evaluation", group) if _was_evaluated(event)]
+    if not entries:
+        return
+    times_s = [window.begin_s, *(float(event.data["last_s"]) for event in entries), window.end_s]
+    shown = [*entries, entries[-1]]
+    for earlier_s, later_s, event in zip(times_s, times_s[1:], shown, strict=False):
+        allowed_s = _MISSED_EVALUATIONS * float(event.data["interval_s"]) + _RECORDING_S
+        if later_s - earlier_s > allowed_s:
+            yield event
+
+
+def _was_evaluated(event: Event) -> bool:
+    return event.data["health"] != "unknown" and finite(event.data.get("last_s")) is not None
+
+
+def _is_broken(event: Event) -> bool:
+    return bool(event.data["health"] == "err")
 
 
 def _result(

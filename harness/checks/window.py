@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.model import Event
 
@@ -33,6 +35,17 @@ class Window:
         """The faults' events with one of these statuses, within the span."""
         return [event for event in self.of_kind("fault") if event.data["status"] in statuses]
 
+    def faults_by_name(self) -> Mapping[str, Mapping[str, Event]]:
+        """For each fault in the span the latest event of each status."""
+        found: dict[str, dict[str, Event]] = {}
+        for event in self.of_kind("fault"):
+            found.setdefault(event.name, {})[str(event.data["status"])] = event
+        return found
+
+    def faults_without(self, status: str) -> list[str]:
+        """The names of the faults in the span that have no event of this status."""
+        return [name for name, seen in self.faults_by_name().items() if status not in seen]
+
 
 def windows(events: Sequence[Event]) -> Mapping[str, Window]:
     """Every phase's window by name; a phase without an end reaches to the last event."""
@@ -49,6 +62,15 @@ def windows(events: Sequence[Event]) -> Mapping[str, Window]:
             cut = bool(event.data.get("interrupted"))
             found[event.name] = Window(everything, event.name, begun.begin_s, event.t_s, interrupted=cut)
     return found
+
+
+def finite(value: Any) -> float | None:
+    """A number of the record; None where it was not observed or is NaN or infinite, which the record keeps as text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +113,13 @@ class AlertHistory:
 
 
 def alert_histories(events: Iterable[Event]) -> tuple[AlertHistory, ...]:
-    """Every alert instance that Prometheus showed, by its labels."""
+    """Every alert instance that Prometheus showed, by its labels. A state whose time is no number shows nothing."""
     changes: dict[Labels, list[StateChange]] = {}
     for event in events:
-        if event.kind == "rule":
+        at_s = finite(event.data.get("at_s")) if event.kind == "rule" else None
+        if at_s is not None:
             labels = tuple(sorted(event.data["labels"].items()))
-            change = StateChange(event.data["state"], float(event.data["at_s"]), event.seq)
-            changes.setdefault(labels, []).append(change)
+            changes.setdefault(labels, []).append(StateChange(event.data["state"], at_s, event.seq))
     return tuple(
         AlertHistory(dict(labels), tuple(sorted(each, key=lambda change: change.at_s)))
         for labels, each in changes.items()

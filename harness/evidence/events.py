@@ -17,7 +17,8 @@ rule       the alert's name    labels; state: ``pending``, ``firing`` or ``inact
 evaluation the group's name    last_s, interval_s, health: ``ok``, ``err`` or ``unknown``; error
 notice     the receiver's name status: ``firing`` or ``resolved``; arrived_s, alertname, labels, starts_at_s,
                                ends_at_s, group_key, path
-load       window              from_s, to_s, requests, errors, reasons, latency_buckets, lag_p99_s, rate
+load       window              from_s, to_s, rate, planned, requests, errors, reasons, latency_buckets,
+                               error_latency_buckets, lag_p99_s, in_flight, unfinished
 target     the scrape pool     instance, health: ``up``, ``down`` or ``unknown``; error
 gap        the source's name   from_s, to_s, error: the source could not be read in between
 sample     the alert's name    at_s, labels, value: what its rule compares, for the report

@@ -67,9 +67,7 @@ def create(path: str | os.PathLike[str], *, device_count: int = 1, time_scale: f
     ``time_scale`` divides the thermal time constants (60 s of spec time), nothing else: work takes real time.
     Raises ValueError for a number out of range.
     """
-    idle_celsius = (
-        physics.AMBIENT_CELSIUS + physics.POWER_IDLE_WATTS * physics.THERMAL_RESISTANCE_CELSIUS_PER_WATT
-    )
+    idle_celsius = physics.AMBIENT_CELSIUS + physics.POWER_IDLE_WATTS * physics.THERMAL_RESISTANCE_CELSIUS_PER_WATT
     write_state_file(path, device_count=device_count, time_scale=time_scale, temperature_celsius=idle_celsius)
 
 
@@ -81,9 +79,7 @@ class SimulatedDevice:
     >>> device.reading().temperature_celsius
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], index: int = 0, *, file: StateFile | None = None
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], index: int = 0, *, file: StateFile | None = None) -> None:
         """``file`` shares one mapping among devices.
 
         Raises GpuUnavailable when there is no such file, IndexError when it has no such device.

@@ -104,9 +104,7 @@ class SimulatedNvml:
         always = name.startswith("nvmlInit") or name == "nvmlErrorString"
         return partial(self._call, function, always)
 
-    def _call(
-        self, function: Callable[..., int | bytes | None], always: bool, *arguments: Any
-    ) -> int | bytes:
+    def _call(self, function: Callable[..., int | bytes | None], always: bool, *arguments: Any) -> int | bytes:
         if not (always or self._uses):
             return int(pynvml.NVML_ERROR_UNINITIALIZED)
         status = function(*arguments)
@@ -125,10 +123,7 @@ class SimulatedNvml:
 
     def _by_name(self, attribute: str, wanted: Any, out: Any) -> int | None:
         for index, identity in enumerate(self._identities):
-            if (
-                wanted.value is not None
-                and wanted.value.decode().lower() == getattr(identity, attribute).lower()
-            ):
+            if wanted.value is not None and wanted.value.decode().lower() == getattr(identity, attribute).lower():
                 return self._put_handle(index, out)
         return int(pynvml.NVML_ERROR_NOT_FOUND)
 

@@ -206,6 +206,8 @@ READINGS: Mapping[str, Callable[..., int | None]] = {
     "nvmlDeviceGetComputeRunningProcesses_v3": _processes,
     "nvmlDeviceGetGraphicsRunningProcesses_v3": _graphics_processes,
     "nvmlDeviceGetComputeMode": _compute_mode,
+    "nvmlDeviceGetDriverModel": _not_supported,
+    "nvmlDeviceGetDriverModel_v2": _not_supported,
     "nvmlDeviceGetDisplayMode": _not_supported,
     "nvmlDeviceGetDisplayActive": _not_supported,
     "nvmlDeviceGetBAR1MemoryInfo": _not_supported,

@@ -20,9 +20,7 @@ from harness.gpu import STATE_VARIABLE, GpuUnavailable, install
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program named; it ends the process as it would on its own, or 2 when it cannot be run."""
     parser = argparse.ArgumentParser(prog="python -m harness.gpu.simulated", description=__doc__)
-    parser.add_argument(
-        "--state", default=os.environ.get(STATE_VARIABLE), help="state file of the simulated devices"
-    )
+    parser.add_argument("--state", default=os.environ.get(STATE_VARIABLE), help="state file of the simulated devices")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="-- PROGRAM [ARGUMENT ...]")
     options = parser.parse_args(arguments)
     program = options.program[1:] if options.program[:1] == ["--"] else options.program

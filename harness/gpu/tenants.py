@@ -134,9 +134,7 @@ class Claim:
         for slot in range(MAX_TENANTS):
             if self._file.hold(self._file.tenant_byte(device_index, slot)):
                 return slot
-        raise GpuUnavailable(
-            f"simulated GPU state {self._file.path}: all {MAX_TENANTS} tenant slots are taken"
-        )
+        raise GpuUnavailable(f"simulated GPU state {self._file.path}: all {MAX_TENANTS} tenant slots are taken")
 
     def _check(self) -> None:
         if self._device.lost:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import CHECKOUT, Runner
 
 pytestmark = pytest.mark.e2e
@@ -20,7 +21,9 @@ def test_mistakes_of_stack_and_experiment_are_all_named_with_file_and_key(runner
     (stack / "rules.yaml").write_text(rules.replace("training_loss > 10", "training_loss >> 10", 1), encoding="utf-8")
     experiment = tmp_path / "hot.yaml"
     text = EXPERIMENT.read_text(encoding="utf-8")
-    experiment.write_text(text.replace("celsius: 86", "celsius: warm").replace("p95: 1s", "p95: soon"), encoding="utf-8")
+    experiment.write_text(
+        text.replace("celsius: 86", "celsius: warm").replace("p95: 1s", "p95: soon"), encoding="utf-8"
+    )
     outcome = runner.run(
         "certify", "--stack", str(stack), "--experiments", str(experiment), "--report", str(tmp_path / "run")
     )

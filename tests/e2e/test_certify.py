@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import CHECKOUT, Outcome, Runner
 
 pytestmark = pytest.mark.e2e

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import CHECKOUT, Runner, descendants, still_there
 
 pytestmark = pytest.mark.e2e

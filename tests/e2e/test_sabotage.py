@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import CHECKOUT, Runner
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +50,12 @@ def exporter_serves_nothing(stack: Path) -> None:
 
 
 def rule_nothing_selects(stack: Path) -> None:
-    replace_in(stack, "prometheus.yaml", "ruleSelector:\n    matchLabels:\n      team: model-serving", "ruleSelector: {matchLabels: {team: others}}")
+    replace_in(
+        stack,
+        "prometheus.yaml",
+        "ruleSelector:\n    matchLabels:\n      team: model-serving",
+        "ruleSelector: {matchLabels: {team: others}}",
+    )
 
 
 def severity_that_routes_elsewhere(stack: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.e2e.conftest import CHECKOUT, Runner, still_there
 
 from harness.environments.local.node import LocalNode, NodeState, process_started
+from tests.e2e.conftest import CHECKOUT, Runner, still_there
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +46,9 @@ def test_an_experiment_runs_under_plain_chaos_run_and_down_leaves_nothing(runner
         size, available = node.volume_usage("inference-0", "model-serving", "models")
         assert available / size > 0.5
         processes = [(node.state.pid, node.state.pid_started)]
-        processes += [(ref.pid, ref.started) for pod in node.state.pods for ref in node.processes(pod.name, pod.namespace)]
+        processes += [
+            (ref.pid, ref.started) for pod in node.state.pods for ref in node.processes(pod.name, pod.namespace)
+        ]
         assert all(process_started(pid) == started for pid, started in processes)
         down = runner.run("down")
         assert down.code == 0, down.err

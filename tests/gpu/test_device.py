@@ -82,9 +82,7 @@ def test_memory_taken_is_at_least_the_fraction_until_released(device: SimulatedD
 @pytest.mark.parametrize(
     ("reason", "mask"), [("hw_slowdown", 0x8), ("thermal", 0x20), ("power", 0x4), ("hw_power_brake", 0x88)]
 )
-def test_a_throttle_shows_its_reason_and_clock_until_undone(
-    device: SimulatedDevice, reason: str, mask: int
-) -> None:
+def test_a_throttle_shows_its_reason_and_clock_until_undone(device: SimulatedDevice, reason: str, mask: int) -> None:
     device.throttle(500, reason)
     assert (device.reading().sm_clock_limit_mhz, device.reading().throttle_mask) == (500, mask)
     device.unthrottle()
@@ -127,9 +125,7 @@ def test_faults_of_one_device_leave_the_other_alone(path: Path, device: Simulate
     ("call", "argument"),
     [("take_memory", 0), ("take_memory", 1.2), ("lose_cooling", 20), ("raise_xid", 0), ("raise_xid", 512)],
 )
-def test_a_fault_out_of_range_is_refused_with_the_range(
-    device: SimulatedDevice, call: str, argument: float
-) -> None:
+def test_a_fault_out_of_range_is_refused_with_the_range(device: SimulatedDevice, call: str, argument: float) -> None:
     with pytest.raises(ValueError, match=r"got .*, need"):
         getattr(device, call)(argument)
 

@@ -175,9 +175,7 @@ def test_persistence_and_locked_clocks_can_be_set(device: SimulatedDevice, handl
     assert device.reading().sm_clock_limit_mhz == 1980
 
 
-def test_a_lost_device_answers_lost_to_everything_and_the_other_goes_on(
-    device: SimulatedDevice, handle: Any
-) -> None:
+def test_a_lost_device_answers_lost_to_everything_and_the_other_goes_on(device: SimulatedDevice, handle: Any) -> None:
     other = pynvml.nvmlDeviceGetHandleByIndex(1)
     device.lose()
     for call in (

@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from load_service import Answer, Service
+
+from tests.load.load_service import Answer, Service
 
 
 @pytest.fixture

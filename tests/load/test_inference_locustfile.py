@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from load_service import Answer, Service
+
+from tests.load.load_service import Answer, Service
 
 pytestmark = pytest.mark.e2e
 LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "inference.py"

@@ -20,12 +20,12 @@ from typing import Any
 
 import psutil
 import pytest
-from load_service import Answer, Service
 
 from harness.clock import RunClock, wait_until
 from harness.errors import HarnessError
 from harness.latencies import Latencies
 from harness.load.locust_run import LoadPlan, LocustRun
+from tests.load.load_service import Answer, Service
 
 pytestmark = pytest.mark.e2e
 PLAN = LoadPlan(base_url="http://127.0.0.1:9", rate=40, duration_s=30, seed=5, window_s=0.1)

@@ -44,11 +44,14 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def path(tmp_path: Path) -> Iterator[Path]:
     gpu.create(tmp_path / "gpu", device_count=2, time_scale=600)
-    monkeypatch.setenv("SIMULATED_GPU", str(tmp_path / "gpu"))
-    yield tmp_path / "gpu"
+    # A patch of its own: a test's ``monkeypatch`` is then undone first, and cannot put the library back afterwards.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIMULATED_GPU", str(tmp_path / "gpu"))
+        yield tmp_path / "gpu"
     gpu.uninstall()
+    assert pynvml.nvmlLib is None or not hasattr(pynvml.nvmlLib, "file"), "a simulated library was left behind"
 
 
 @pytest.fixture
@@ -140,20 +143,14 @@ def test_each_throttle_reason_is_0_or_1_and_always_there(
     assert reasons() == dict.fromkeys(THROTTLE_REASONS, 0.0)
 
 
-def test_locked_clocks_are_not_reported_as_throttling(
-    registry: CollectorRegistry, device: SimulatedDevice
-) -> None:
+def test_locked_clocks_are_not_reported_as_throttling(registry: CollectorRegistry, device: SimulatedDevice) -> None:
     device.lock_clocks(1000)
     series = scrape(registry)
     assert not any(held for (name, _), held in series.items() if name == "gpu_clock_throttle_reason")
 
 
-def test_xids_are_counted_from_zero_and_repeats_count(
-    registry: CollectorRegistry, device: SimulatedDevice
-) -> None:
-    assert {
-        value(scrape(registry), "gpu_xid_errors_total", gpu_id="0", xid=str(xid)) for xid in KNOWN_XIDS
-    } == {0}
+def test_xids_are_counted_from_zero_and_repeats_count(registry: CollectorRegistry, device: SimulatedDevice) -> None:
+    assert {value(scrape(registry), "gpu_xid_errors_total", gpu_id="0", xid=str(xid)) for xid in KNOWN_XIDS} == {0}
     for code in (48, 48, 345):
         device.raise_xid(code)
 

@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +44,9 @@ class _Forward:
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = await self._connect()
         if upstream is None:
-            writer.transport.abort()  # a reset, as a Service without endpoints gives
+            # A reset, as a Service without endpoints gives, rather than an orderly end without an answer.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
             return
         up_reader, up_writer = upstream
         await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))

@@ -49,7 +49,7 @@ class StepResult:
 
 
 class LanguageModel(Protocol):
-    """Names the next token; learns by Adam."""
+    """Names the next token; learns by gradient descent."""
 
     steps: int
 
@@ -67,7 +67,7 @@ class LanguageModel(Protocol):
         """A copy of the weights."""
 
     def restore(self, weights: Weights) -> None:
-        """Take these weights and forget the optimizer's momenta. Raises WeightsError for other shapes."""
+        """Go on from a copy of these weights. Raises WeightsError for other shapes."""
 
     def save(self, path: Path) -> None:
         """Write weights and ``steps``, atomically: the file is the old or the new one. Raises OSError."""

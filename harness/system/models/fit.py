@@ -15,8 +15,8 @@ from harness.system import models
 from harness.system.models.corpus import examples
 from harness.system.telemetry.logs import configure_logs, get_logger
 
-_STEPS = 600
-_LEARNING_RATE = 0.003
+_STEPS = 1500
+_LEARNING_RATE = 30.0
 
 
 def fit(*, seed: int, steps: int = _STEPS, learning_rate: float = _LEARNING_RATE) -> models.LanguageModel:

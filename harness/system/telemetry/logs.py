@@ -25,8 +25,6 @@ import structlog
 
 # What a line always begins with, in this order.
 _FIRST = ("timestamp", "service", "level", "message")
-# Valid inside JSON text, but some readers take them for the end of a line.
-_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 _MAX_DEPTH = 6
 
 
@@ -77,8 +75,10 @@ def configure_logs(service: str, level: str = "info") -> None:
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(True)
-    sys.excepthook = _log_uncaught
-    threading.excepthook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+    if sys.excepthook is sys.__excepthook__:  # else somebody has use for it
+        sys.excepthook = _log_uncaught
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_uncaught_in_thread
 
 
 def get_logger(**fields: Any) -> structlog.stdlib.BoundLogger:
@@ -89,8 +89,13 @@ def get_logger(**fields: Any) -> structlog.stdlib.BoundLogger:
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if error is not None and not issubclass(kind, (KeyboardInterrupt, SystemExit)):
-        thread = threading.current_thread().name
-        get_logger().critical("uncaught exception", thread=thread, exc_info=(kind, error, trace))
+        get_logger().critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(thrown: threading.ExceptHookArgs) -> None:
+    if thrown.exc_value is not None and not issubclass(thrown.exc_type, SystemExit):
+        name = thrown.thread.name if thrown.thread else None
+        get_logger().error("uncaught exception in a thread", thread=name, exc_info=thrown.exc_value)
 
 
 def _keep_fields_apart(logger: Any, name: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -146,9 +151,9 @@ def _render(logger: Any, name: str, event: Mapping[str, Any]) -> str:
     ordered = {key: event[key] for key in _FIRST if key in event}
     ordered.update(event)
     plain = {_text(key): _plain(value) for key, value in ordered.items()}
-    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    as_ascii = encoding not in ("utf-8", "utf8")
-    return json.dumps(plain, ensure_ascii=as_ascii, allow_nan=False).translate(_LINE_ENDS)
+    # ASCII alone: whatever standard output's encoding, nothing is refused, and U+2028, U+0085 and their like,
+    # which some readers take for the end of a line, are escaped.
+    return json.dumps(plain, ensure_ascii=True, allow_nan=False)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
@@ -156,7 +161,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     try:
         return _converted(value, depth)
     except Exception as error:  # noqa: BLE001 - a value that cannot even be shown must not cost the line
-        return f"<{type(value).__name__} that raised {type(error).__name__}>"
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
 def _converted(value: Any, depth: int) -> Any:
@@ -164,9 +169,12 @@ def _converted(value: Any, depth: int) -> Any:
         return value
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, numbers.Integral):
+        whole = int(value)
         # Beyond 64 bits no log store takes a number, and beyond 4300 digits Python writes none.
-        return int(value) if -(2**63) <= value < 2**63 else hex(value)
+        return whole if -(2**63) <= whole < 2**63 else hex(whole)
     if isinstance(value, numbers.Real):
         return float(value) if math.isfinite(value) else str(float(value))
     if depth < _MAX_DEPTH and isinstance(value, Mapping):
@@ -187,4 +195,4 @@ def _shown(value: Any, show: Any) -> str:
     try:
         return str(show(value))
     except Exception as error:  # noqa: BLE001 - the code of whatever is logged runs here
-        return f"<{type(value).__name__} that raised {type(error).__name__}>"
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"

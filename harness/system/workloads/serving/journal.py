@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.system.line_file import append_line
 from harness.system.telemetry.logs import get_logger
 
 # Two files of this size: the one written and the one before it.
@@ -19,11 +20,10 @@ _RETRY_S = 1.0
 
 
 class Journal:
-    """Appends one line for each response, and never more than a line is lost or split.
+    """Appends one line for each response; lines are whole, and two files of the given size are the most kept.
 
     A volume that takes no more costs lines, never a response: the first failure is one error event, further
-    ones are only counted, and the first line written again is one more event. The file is opened for each line,
-    so that it may be moved or deleted at any time.
+    ones are only counted, and the first line written again is one more event.
     """
 
     def __init__(self, path: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
@@ -46,19 +46,13 @@ class Journal:
             self._recover()
 
     def _write(self, line: bytes) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            size = os.fstat(file).st_size
-            if size and size + len(line) > self._max_file_bytes:
-                os.replace(self._path, self._path.with_suffix(self._path.suffix + ".1"))
-                os.close(file)
-                file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                size = 0
-            if os.write(file, line) < len(line):
-                os.ftruncate(file, size)  # the volume ran full within the line
-                raise OSError(28, os.strerror(28), str(self._path))
-        finally:
-            os.close(file)
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        if size and size + len(line) > self._max_file_bytes:
+            os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
+        append_line(self._path, line)
 
     def _fail(self, error: OSError) -> None:
         self._lost += 1

@@ -1,0 +1,102 @@
+"""Whether what an alert's labels route to was told of it, in time: of its firing and of its end."""
+
+from __future__ import annotations
+
+from harness.checks.bounds import AlertBounds
+from harness.checks.case import CLOCK_SLACK_S, Case
+from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
+from harness.model import CheckResult, Event, Route, Verdict
+
+
+def routes_to_check(case: Case, history: AlertHistory) -> tuple[tuple[Route, ...], str]:
+    """The routes the labels lead to, or only that of the receiver which the expectation names, or none and why."""
+    if case.spec.route is None:
+        return (), "the stack has no routes"
+    routes = case.spec.route.resolve(history.labels)
+    wanted = case.expectation.params.get("receiver")
+    if wanted is None:
+        # A receiver reached by two routes is told twice; once is what can be asked for.
+        return tuple({route.receiver: route for route in reversed(routes)}.values())[::-1], ""
+    for route in routes:
+        if route.receiver == wanted or route.receiver.endswith(f"/{wanted}"):
+            return (route,), ""
+    led = ", ".join(route.receiver for route in routes)
+    return (), f"its labels route to {led}, not to {wanted}:"
+
+
+def group_exists(case: Case, history: AlertHistory, firing: StateChange, route: Route) -> bool:
+    """Whether another alert of the same notification group was firing when this one began to."""
+    assert case.spec.route is not None
+    # A group stays for a while after its last alert resolved; until then a new one waits for the interval.
+    since_s = firing.at_s - 2 * route.group_interval_s / case.time_scale
+    for other in alert_histories(case.window.events):
+        if other.labels == history.labels or route not in case.spec.route.resolve(other.labels):
+            continue
+        names = {*other.labels, *history.labels} if route.group_by == ("...",) else route.group_by
+        same_group = all(other.labels.get(name) == history.labels.get(name) for name in names)
+        if same_group and other.fired_within(since_s, firing.at_s):
+            return True
+    return False
+
+
+def notified(
+    case: Case, history: AlertHistory, firing: StateChange, true: StateChange, route: Route, bounds: AlertBounds
+) -> CheckResult:
+    """The time from its firing to the receiver. An experiment may tighten the whole way from the condition on."""
+    limit_s = bounds.notice_s
+    if case.expectation.bound_s is not None:
+        limit_s = min(limit_s, case.expectation.bound_s / case.time_scale - (firing.at_s - true.at_s))
+    notice = _notice(case, history, route.receiver, "firing", since_s=firing.at_s)
+    if notice is not None:
+        took_s = _arrived_s(notice) - firing.at_s
+        return case.within("notified", took_s, limit_s, f"at {route.receiver}", (firing.seq, notice.seq))
+    elsewhere = sorted(
+        {
+            event.name
+            for event in case.window.of_kind("notice")
+            if event.data["labels"] == history.labels and event.data["status"] == "firing"
+        }
+        - {route.receiver}
+    )
+    where = f"; it reached {', '.join(elsewhere)}" if elsewhere else ""
+    return _missing(case, "notified", firing, limit_s, f"fired, but nothing arrived at {route.receiver}{where}")
+
+
+def resolution_notified(
+    case: Case, history: AlertHistory, inactive: StateChange, route: Route, bounds: AlertBounds
+) -> CheckResult:
+    """The time from its end to the receiver's being told of it."""
+    stage, limit_s = "resolution notified", bounds.resolved_notice_s
+    receiver = next((each for each in case.spec.receivers if each.name == route.receiver), None)
+    if receiver is not None and receiver.send_resolved is False:
+        summary = f"{route.receiver} does not ask for resolutions (send_resolved is off)"
+        return case.result(stage, Verdict.FAIL, None, limit_s, summary, (inactive.seq,))
+    notice = _notice(case, history, route.receiver, "resolved", since_s=inactive.at_s)
+    if notice is None:
+        return _missing(case, stage, inactive, limit_s, f"nothing arrived at {route.receiver}")
+    took_s = _arrived_s(notice) - inactive.at_s
+    return case.within(stage, took_s, limit_s, f"at {route.receiver}", (inactive.seq, notice.seq))
+
+
+def _notice(case: Case, history: AlertHistory, receiver: str, status: str, *, since_s: float) -> Event | None:
+    """The first one; one whose arrival is no number is better than none, since it says that something came."""
+    found = [
+        event
+        for event in case.window.of_kind("notice", receiver)
+        if event.data["status"] == status and event.data["labels"] == history.labels
+    ]
+    timely = [event for event in found if _arrived_s(event) >= since_s - 2 * CLOCK_SLACK_S]
+    untimed = [event for event in found if finite(event.data.get("arrived_s")) is None]
+    return next(iter(timely + untimed), None)
+
+
+def _arrived_s(event: Event) -> float:
+    at_s = finite(event.data.get("arrived_s"))
+    return float("nan") if at_s is None else at_s
+
+
+def _missing(case: Case, stage: str, since: StateChange, limit_s: float, summary: str) -> CheckResult:
+    """Nothing came: FAIL, unless the receiver could not be read for a while."""
+    gaps = tuple(event.seq for event in case.window.of_kind("gap", "receiver"))
+    verdict = Verdict.UNKNOWN if gaps else Verdict.FAIL
+    return case.result(stage, verdict, None, limit_s, summary, (since.seq, *gaps))

@@ -14,8 +14,12 @@ T = TypeVar("T")
 # Source: prometheus.io/docs/prometheus/latest/querying/basics, "Time Durations".
 _UNIT_MS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _DURATION = re.compile(
-    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?"
+    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?",
+    re.ASCII,
 )
+# Prometheus and Alertmanager count durations in nanoseconds, in 63 bits.
+_LONGEST_MS = (2**63 - 1) // 1_000_000
+_MOST_DIGITS = 19
 
 
 def parse_duration(text: str) -> float:
@@ -28,7 +32,13 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError(f"{text!r} is not a duration such as 30s, 5m or 1h30m")
-    return sum(int(count) * _UNIT_MS[unit] for unit, count in match.groupdict().items() if count) / 1000
+    counts = {unit: count for unit, count in match.groupdict().items() if count}
+    if any(len(count) > _MOST_DIGITS for count in counts.values()):
+        raise ValueError(f"{text[:20]}… is longer than the 292 years that a duration can hold")
+    total_ms = sum(int(count) * _UNIT_MS[unit] for unit, count in counts.items())
+    if total_ms > _LONGEST_MS:
+        raise ValueError(f"{text!r} is longer than the 292 years that a duration can hold")
+    return total_ms / 1000
 
 
 def format_duration(seconds: float) -> str:
@@ -97,7 +107,7 @@ def wait_until(
         value = probe()
         if value is not None and value is not False:
             return value
-        if time.monotonic() >= deadline:
+        if not time.monotonic() < deadline:  # so that a timeout that is no number ends too
             seen = f"; last seen: {last()}" if last else ""
             raise DeadlineExceeded(f"{what}: not within {timeout_s:g} s{seen}")
         time.sleep(min(poll_s, max(0.0, deadline - time.monotonic())))

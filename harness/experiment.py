@@ -6,72 +6,25 @@ import hashlib
 import inspect
 import json
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from harness import chaos
-from harness.clock import parse_duration
 from harness.errors import InputError, Mistake
-from harness.model import Expectation, Experiment, Fault, Spec
+from harness.expectations import EXTENSION, Extension, expectations, problems, shown, type_name
+from harness.model import Experiment, Fault, Spec
 
-EXTENSION = "harness"
-
-
-def _is_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_is_duration)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _ExpectedAlert(_Strict):
-    alert: str
-    receiver: str | None = None
-    labels: dict[str, str] = {}
-    within: Duration | None = None
-
-
-class _LoadBound(_Strict):
-    p95: Duration | None = None
-    error_ratio: Ratio | None = None
-
-
-class _LoadAfter(_LoadBound):
-    within: Duration = "1m"
-
-
-class _ExpectedLoad(_Strict):
-    during: _LoadBound | None = None
-    after: _LoadAfter | None = None
-
-
-class _ExpectedRestarts(_Strict):
-    workload: str
-    count: Annotated[int, Field(ge=0)]
-
-
-class _Expect(_Strict):
-    alerts: list[_ExpectedAlert] = []
-    load: _ExpectedLoad | None = None
-    restarts: list[_ExpectedRestarts] = []
-
-
-class _Extension(_Strict):
-    name: str
-    expect: _Expect
-    allow: list[str] = []
+# Far beyond any experiment that somebody wrote, and small enough to be copied without harm.
+_MAX_DEPTH = 50
+_MAX_VALUES = 100_000
+# The run's own phase; its results would be mixed up with those of an experiment of this name.
+_RESERVED_NAMES = frozenset({"baseline"})
 
 
 def load_experiments(paths: Sequence[Path], spec: Spec | None) -> tuple[Experiment, ...]:
@@ -117,12 +70,38 @@ def _parse(path: Path, mistakes: list[Mistake]) -> dict[str, Any] | None:
         mistakes.append(Mistake(path, "", f"cannot be read: {error}"))
         return None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mistakes.append(Mistake(path, "", f"is not valid {path.suffix[1:].upper()}: {' '.join(str(error).split())}"))
+        form = "JSON" if path.suffix == ".json" else "YAML"
+        mistakes.append(Mistake(path, "", f"is not valid {form}: {' '.join(str(error).split()) or 'it is too deep'}"))
         return None
     if not isinstance(document, dict):
-        mistakes.append(Mistake(path, "", f"got {_type(document)}, need a mapping: an experiment of Chaos Toolkit"))
+        mistakes.append(Mistake(path, "", f"got {type_name(document)}, need a mapping: an experiment of Chaos Toolkit"))
+        return None
+    problem = _unwieldy(document)
+    if problem:
+        mistakes.append(Mistake(path, "", problem))
         return None
     return document
+
+
+def _unwieldy(document: Any) -> str:
+    """Why a parsed file cannot be worked with; empty when it can. A few aliases can stand for billions of values."""
+    sizes: dict[int, int] = {}
+
+    def size(value: Any, depth: int) -> int:
+        if not isinstance(value, (dict, list)):
+            return 1
+        if depth > _MAX_DEPTH:
+            raise RecursionError
+        if id(value) not in sizes:
+            inside = value.values() if isinstance(value, dict) else value
+            sizes[id(value)] = 1 + sum(size(each, depth + 1) for each in inside)
+        return sizes[id(value)]
+
+    try:
+        values = size(document, 0)
+    except RecursionError:
+        return f"is nested more than {_MAX_DEPTH} levels deep, or in itself"
+    return f"stands for {values} values, more than {_MAX_VALUES}" if values > _MAX_VALUES else ""
 
 
 def _read(path: Path, document: dict[str, Any], mistakes: list[Mistake]) -> Experiment | None:
@@ -133,8 +112,8 @@ def _read(path: Path, document: dict[str, Any], mistakes: list[Mistake]) -> Expe
         # Chaos Toolkit's own rules come last: it stops at its first complaint and names no key.
         try:
             ensure_experiment_is_valid(json.loads(json.dumps(document)))
-        except (ChaosException, TypeError, ValueError, AttributeError, KeyError) as error:
-            mistakes.append(Mistake(path, "", f"Chaos Toolkit does not accept it: {error}"))
+        except Exception as error:  # noqa: BLE001 - it imports what a file names, which may raise anything
+            mistakes.append(Mistake(path, "", f"Chaos Toolkit does not accept it: {_complaint(error)}"))
     if len(mistakes) > before or extension is None:
         return None
     return Experiment(
@@ -143,16 +122,18 @@ def _read(path: Path, document: dict[str, Any], mistakes: list[Mistake]) -> Expe
         path=str(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         faults=tuple(faults),
-        expectations=tuple(_expectations(extension.expect)),
+        expectations=tuple(expectations(extension.expect)),
         allowed_alerts=tuple(extension.allow),
         document=document,
     )
 
 
-def _read_extension(path: Path, document: Mapping[str, Any], mistakes: list[Mistake]) -> _Extension | None:
+def _read_extension(path: Path, document: Mapping[str, Any], mistakes: list[Mistake]) -> Extension | None:
     extensions = document.get("extensions")
     if not isinstance(extensions, list):
-        problem = f"got {_type(extensions)}, need a list with an entry named {EXTENSION!r} that says what is expected"
+        problem = (
+            f"got {type_name(extensions)}, need a list with an entry named {EXTENSION!r} that says what is expected"
+        )
         mistakes.append(Mistake(path, "extensions", problem))
         return None
     ours = [
@@ -164,36 +145,29 @@ def _read_extension(path: Path, document: Mapping[str, Any], mistakes: list[Mist
         return None
     at, raw = ours[0]
     try:
-        return _Extension.model_validate(raw)
+        return Extension.model_validate(raw)
     except ValidationError as error:
-        for each in error.errors():
-            mistakes.append(Mistake(path, f"extensions[{at}]{_key_path(each['loc'])}", _problem(each)))
+        mistakes += [Mistake(path, where, problem) for where, problem in problems(error, f"extensions[{at}]")]
         return None
 
 
 def _read_faults(path: Path, document: Mapping[str, Any], mistakes: list[Mistake]) -> list[Fault]:
-    """The harness's own actions in ``method``, with their arguments checked against the functions' signatures."""
-    method = document.get("method")
-    if not isinstance(method, list):
-        mistakes.append(Mistake(path, "method", f"got {_type(method)}, need a list of activities"))
-        return []
+    """The faults of the method and the rollbacks, with all arguments checked against the functions' signatures."""
     faults = []
-    for section, activities in (("method", method), ("rollbacks", document.get("rollbacks") or [])):
-        if not isinstance(activities, list):
-            mistakes.append(Mistake(path, section, f"got {_type(activities)}, need a list of activities"))
+    for section in ("method", "rollbacks"):
+        activities = document.get(section)
+        if activities is None and section == "rollbacks":
             continue
-        for at, activity in enumerate(activities):
-            provider = activity.get("provider") if isinstance(activity, dict) else None
-            if not isinstance(provider, dict) or provider.get("module") != chaos.__name__:
-                continue
-            where = f"{section}[{at}].provider"
+        if not isinstance(activities, list):
+            mistakes.append(Mistake(path, section, f"got {type_name(activities)}, need a list of activities"))
+            continue
+        for where, activity, provider in _own_activities(section, activities):
             function = chaos.ACTIVITIES.get(str(provider.get("func")))
             if function is None:
-                known = ", ".join(chaos.ACTIVITIES)
-                problem = f"got {provider.get('func')!r}, need one of: {known}"
+                problem = f"got {shown(provider.get('func'))}, need one of: {', '.join(chaos.ACTIVITIES)}"
                 mistakes.append(Mistake(path, f"{where}.func", problem))
                 continue
-            arguments = provider.get("arguments") or {}
+            arguments = {} if provider.get("arguments") is None else provider["arguments"]
             mistakes += _wrong_arguments(path, f"{where}.arguments", function, arguments)
             kind = chaos.FAULT_OF.get(function.__name__)
             if kind is not None and isinstance(arguments, dict):
@@ -202,9 +176,17 @@ def _read_faults(path: Path, document: Mapping[str, Any], mistakes: list[Mistake
     return faults
 
 
+def _own_activities(section: str, activities: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The activities that call the harness's own functions: where the provider stands, activity and provider."""
+    for at, activity in enumerate(activities):
+        provider = activity.get("provider") if isinstance(activity, dict) else None
+        if isinstance(provider, dict) and provider.get("module") == chaos.__name__:
+            yield f"{section}[{at}].provider", activity, provider
+
+
 def _wrong_arguments(path: Path, where: str, function: Any, arguments: Any) -> Iterable[Mistake]:
     if not isinstance(arguments, dict):
-        yield Mistake(path, where, f"got {_type(arguments)}, need a mapping")
+        yield Mistake(path, where, f"got {type_name(arguments)}, need a mapping")
         return
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
@@ -220,49 +202,33 @@ def _wrong_arguments(path: Path, where: str, function: Any, arguments: Any) -> I
         try:
             TypeAdapter(hints[name]).validate_python(arguments[name], strict=True)
         except ValidationError as error:
-            for each in error.errors():
-                yield Mistake(path, f"{where}.{name}{_key_path(each['loc'])}", _problem(each))
-
-
-def _expectations(expect: _Expect) -> Iterable[Expectation]:
-    for alert in expect.alerts:
-        names = {"alert": alert.alert, "receiver": alert.receiver, "labels": alert.labels}
-        yield Expectation("alert", names, parse_duration(alert.within) if alert.within else None)
-    if not expect.alerts:
-        yield Expectation("quiet", {})
-    for restarts in expect.restarts:
-        yield Expectation("restarts", {"workload": restarts.workload, "count": restarts.count})
-    if expect.load is not None:
-        for stage, bound in (("during", expect.load.during), ("after", expect.load.after)):
-            if bound is not None:
-                p95_s = parse_duration(bound.p95) if bound.p95 else None
-                params: dict[str, Any] = {"stage": stage, "p95_s": p95_s, "error_ratio": bound.error_ratio}
-                within = parse_duration(bound.within) if isinstance(bound, _LoadAfter) else None
-                yield Expectation("load", params, within)
+            for at, problem in problems(error, f"{where}.{name}"):
+                yield Mistake(path, at, problem)
 
 
 def _unknown_to(spec: Spec, experiment: Experiment) -> Iterable[Mistake]:
     """Alerts and receivers that the stack does not have."""
     alerts = {alert.name for alert in spec.alerts}
     receivers = {receiver.name for receiver in spec.receivers}
-    extensions = experiment.document["extensions"]
-    at, ours = next((at, each) for at, each in enumerate(extensions) if each.get("name") == EXTENSION)
     path = Path(experiment.path)
+    extensions = experiment.document["extensions"]
+    at = next(at for at, each in enumerate(extensions) if isinstance(each, dict) and each.get("name") == EXTENSION)
+    ours = extensions[at]
+    named = [(f"extensions[{at}].allow[{number}]", name) for number, name in enumerate(ours.get("allow", []))]
     for number, expected in enumerate(ours["expect"].get("alerts", [])):
         where = f"extensions[{at}].expect.alerts[{number}]"
-        if expected["alert"] not in alerts:
-            yield Mistake(
-                path, f"{where}.alert", f"the stack selects no rule {expected['alert']!r}; it has: {_list(alerts)}"
-            )
+        named.append((f"{where}.alert", expected["alert"]))
         receiver = expected.get("receiver")
         if receiver is not None and not any(is_receiver(name, receiver) for name in receivers):
-            yield Mistake(
-                path, f"{where}.receiver", f"the stack has no receiver {receiver!r}; it has: {_list(receivers)}"
-            )
-    for number, allowed in enumerate(ours.get("allow", [])):
-        if allowed not in alerts:
-            problem = f"the stack selects no rule {allowed!r}; it has: {_list(alerts)}"
-            yield Mistake(path, f"extensions[{at}].allow[{number}]", problem)
+            problem = f"the stack has no receiver {receiver!r}; it has: {_list(receivers)}"
+            yield Mistake(path, f"{where}.receiver", problem)
+    for section in ("method", "rollbacks"):
+        for where, _, provider in _own_activities(section, experiment.document.get(section) or []):
+            held = (provider.get("arguments") or {}).get("alerts") or []
+            named += [(f"{where}.arguments.alerts[{number}]", name) for number, name in enumerate(held)]
+    for where, name in named:
+        if name not in alerts:
+            yield Mistake(path, where, f"the stack selects no rule {name!r}; it has: {_list(alerts)}")
 
 
 def is_receiver(full_name: str, name: str) -> bool:
@@ -273,28 +239,18 @@ def is_receiver(full_name: str, name: str) -> bool:
 def _same_names(experiments: Sequence[Experiment]) -> Iterable[Mistake]:
     first: dict[str, Experiment] = {}
     for experiment in experiments:
+        if experiment.name in _RESERVED_NAMES:
+            yield Mistake(
+                experiment.path, "", f"an experiment cannot be named {experiment.name}: a phase of the run is"
+            )
         known = first.setdefault(experiment.name, experiment)
         if known is not experiment:
             yield Mistake(experiment.path, "", f"has the same name as {known.path}")
 
 
-def _key_path(loc: Iterable[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-
-
-def _problem(error: Mapping[str, Any]) -> str:
-    """pydantic's complaint in the project's form: what was got, what is needed."""
-    if error["type"] == "missing":
-        return "missing"
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    cause = error.get("ctx", {}).get("error")
-    need = str(cause) if cause is not None else f"{error['msg'][:1].lower()}{error['msg'][1:]}"
-    return f"got {error['input']!r}: {need}"
-
-
-def _type(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__
+def _complaint(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ChaosException) else f"{type(error).__name__}: {text}"
 
 
 def _list(names: Iterable[str]) -> str:

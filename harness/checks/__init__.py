@@ -12,7 +12,7 @@ from harness.checks.load import check_load
 from harness.checks.pods import check_restarts
 from harness.checks.record import check_record
 from harness.checks.window import Window, windows
-from harness.model import CheckResult, Event, Expectation, Experiment, Spec, Verdict
+from harness.model import AlertSpec, CheckResult, Event, Expectation, Experiment, Spec, Verdict
 
 BASELINE = "baseline"
 
@@ -20,18 +20,24 @@ BASELINE = "baseline"
 def check_run(
     events: Sequence[Event], experiments: Sequence[Experiment], spec: Spec, *, time_scale: float
 ) -> tuple[CheckResult, ...]:
-    """Every check of a run, in the order of its phases. A phase that never began is UNKNOWN."""
+    """Every check of a run, in the order of its phases. A phase that never began is UNKNOWN.
+
+    An alert that cannot be compressed says nothing at this time scale: it may fire, and proves nothing.
+    """
     spans = windows(events)
+    excused = tuple(alert.name for alert in incompressible_alerts(spec, time_scale=time_scale))
+    reasons = {e.data["experiment"]: e.data["reason"] for e in events if (e.kind, e.name) == ("note", "not run")}
     results: list[CheckResult] = []
     if BASELINE in spans:
-        results += _cut(spans[BASELINE], check_baseline(spans[BASELINE], spec))
+        results += _cut(spans[BASELINE], check_baseline(spans[BASELINE], spec, allowed=excused))
     else:
         results.append(_not_run(BASELINE))
     for experiment in experiments:
         window = spans.get(experiment.name)
         if window is None:
-            results.append(_not_run(experiment.name))
+            results.append(_not_run(experiment.name, reasons.get(experiment.name)))
         else:
+            experiment = replace(experiment, allowed_alerts=(*experiment.allowed_alerts, *excused))
             results += _cut(window, check_experiment(experiment, window, spec, time_scale=time_scale))
     results += [_not_finished(window) for window in spans.values() if window.interrupted]
     return tuple(results)
@@ -68,6 +74,11 @@ def alerts_proved(results: Iterable[CheckResult], spec: Spec) -> tuple[tuple[str
     return tuple(sorted(proved & names)), tuple(sorted(names - proved))
 
 
+def incompressible_alerts(spec: Spec, *, time_scale: float) -> tuple[AlertSpec, ...]:
+    """The alerts whose expressions mean something else at this time scale than at 1."""
+    return tuple(alert for alert in spec.alerts if alert.incompressible) if time_scale != 1 else ()
+
+
 def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: float) -> list[CheckResult]:
     if expectation.kind == "alert":
         return check_alert(expectation, window, spec, time_scale=time_scale)
@@ -92,8 +103,9 @@ def _cut_short(result: CheckResult) -> CheckResult:
     return replace(result, verdict=Verdict.UNKNOWN, summary=f"interrupted before it could be seen: {result.summary}")
 
 
-def _not_run(name: str) -> CheckResult:
-    return CheckResult(name, "run", Verdict.UNKNOWN, None, None, "", "was not run", ())
+def _not_run(name: str, reason: str | None = None) -> CheckResult:
+    summary = f"was not run: {reason}" if reason else "was not run"
+    return CheckResult(name, "run", Verdict.UNKNOWN, None, None, "", summary, ())
 
 
 def _not_finished(window: Window) -> CheckResult:
@@ -101,4 +113,4 @@ def _not_finished(window: Window) -> CheckResult:
     return CheckResult(window.name, "run", Verdict.UNKNOWN, None, None, "", "was not finished", ())
 
 
-__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_run"]
+__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_run", "incompressible_alerts"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.checks.quiet import check_quiet, heartbeats
 from harness.checks.record import check_record
@@ -10,9 +10,9 @@ from harness.checks.window import Window, alert_histories
 from harness.model import CheckResult, Event, Spec, Verdict
 
 
-def check_baseline(window: Window, spec: Spec) -> Iterator[CheckResult]:
+def check_baseline(window: Window, spec: Spec, *, allowed: Sequence[str] = ()) -> Iterator[CheckResult]:
     """That no alert fires, every target answers, every heartbeat reaches its receiver, and the record is whole."""
-    yield check_quiet(window, spec, expected=(), allowed=())
+    yield check_quiet(window, spec, expected=(), allowed=allowed)
     yield _targets(window)
     for alert in sorted(heartbeats(spec)):
         yield _heartbeat(window, spec, alert)

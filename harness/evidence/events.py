@@ -12,7 +12,7 @@ pod        the pod's name      status: ``started`` or ``exited``; namespace, wor
                                restarts
 fault      kind#number         status: ``injecting``, ``injected``, ``effect``, ``no-effect``, ``undone``,
                                ``undo-failed``, ``cleared`` or ``not-cleared``; fault, target, params, observed,
-                               source
+                               source, undoable (of ``injected``)
 rule       the alert's name    labels; state: ``pending``, ``firing`` or ``inactive``; at_s: the evaluation's time
 evaluation the group's name    last_s, interval_s, health: ``ok``, ``err`` or ``unknown``; error
 notice     the receiver's name status: ``firing`` or ``resolved``; arrived_s, alertname, labels, starts_at_s,

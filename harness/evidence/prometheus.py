@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
+from urllib3.util.retry import Retry
 
 from harness.clock import RunClock
+from harness.evidence.direct import direct_session
 from harness.evidence.events import EVALUATION, GAP, RULE, TARGET
 from harness.evidence.timeline import Record
 
@@ -19,11 +22,18 @@ _TIMEOUT_S = 3.0
 # How often an unchanged rule group is written down again: often enough to prove that it was evaluated all along.
 _EVALUATION_EVERY_S = 1.0
 
+# Go's zero time, which Prometheus shows for a group that has not been evaluated yet.
+_NEVER = "0001-01-01T"
+# What an answer that is not Prometheus's raises while it is read.
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _AlertSeries:
+    """An alert's state and the evaluation that last showed it; ``inactive`` since the evaluation after that one."""
+
     state: str
     last_s: float
 
@@ -39,6 +49,7 @@ class PrometheusCollector:
     record: Record
     clock: RunClock
     poll_s: float
+    _http: requests.Session = field(default_factory=direct_session)
     _api: PrometheusConnect = field(init=False)
     _series: dict[Labels, _AlertSeries] = field(default_factory=dict)
     _groups: dict[str, _Group] = field(default_factory=dict)
@@ -48,7 +59,7 @@ class PrometheusCollector:
     _away_since_s: float | None = None
 
     def __post_init__(self) -> None:
-        self._api = PrometheusConnect(url=self.url, disable_ssl=True, timeout=_TIMEOUT_S, retry=_no_retry())
+        self._api = PrometheusConnect(url=self.url, session=self._http, retry=Retry(total=0), timeout=_TIMEOUT_S)
 
     def poll(self) -> None:
         """One look at everything; when Prometheus does not answer the gap is recorded once it is over or grows."""
@@ -57,17 +68,17 @@ class PrometheusCollector:
             groups = self._get("/api/v1/rules", {"type": "alert"})["groups"]
             self._read_alerts(groups)
             self._read_targets(self._get("/api/v1/targets", {"state": "active"})["activeTargets"])
-        except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError) as error:
-            since_s = self._away_since_s if self._away_since_s is not None else (self._read_at_s or began_s)
+        except (requests.RequestException, PrometheusApiClientException, *_MALFORMED) as error:
             if self._away_since_s is None:
-                self._away_since_s = since_s
-            self.record(GAP, "prometheus", {"from_s": since_s, "to_s": self.clock.now_s(), "error": _brief(error)})
+                self._away_since_s = self._read_at_s if self._read_at_s is not None else began_s
+            gap = {"from_s": self._away_since_s, "to_s": self.clock.now_s(), "error": _brief(error)}
+            self.record(GAP, "prometheus", gap)
             return
         self._away_since_s = None
         self._read_at_s = began_s
 
     def _get(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
-        answer = requests.get(self.url + path, params=dict(params), timeout=_TIMEOUT_S)
+        answer = self._http.get(self.url + path, params=dict(params), timeout=_TIMEOUT_S)
         answer.raise_for_status()
         payload: Mapping[str, Any] = answer.json()["data"]
         return payload
@@ -78,8 +89,8 @@ class PrometheusCollector:
         reach_s = 2 * self.poll_s + (now_s - self._read_until_s if self._read_until_s is not None else 2.0)
         query = f"ALERTS[{max(1000, round(reach_s * 1000))}ms]"
         found = self._api.custom_query(query, params={"time": self.clock.to_unix(now_s)}, timeout=_TIMEOUT_S)
-        self._read_until_s = now_s
         evaluated = self._read_groups(groups)
+        active_since = dict(self._active(groups))
         samples: dict[Labels, list[tuple[float, str]]] = {}
         for series in found:
             metric = dict(series["metric"])
@@ -88,36 +99,50 @@ class PrometheusCollector:
             at = samples.setdefault(tuple(sorted(metric.items())), [])
             at.extend((self.clock.from_unix(float(unix_s)), state) for unix_s, _ in series["values"])
         for labels, points in samples.items():
-            self._advance(labels, sorted(points))
+            self._advance(labels, sorted(points), active_since.get(labels))
         self._find_inactive(evaluated)
+        self._read_until_s = now_s
 
-    def _advance(self, labels: Labels, points: list[tuple[float, str]]) -> None:
-        """Follow one alert through its samples, oldest first, and record every change of state at its evaluation."""
+    def _advance(self, labels: Labels, points: list[tuple[float, str]], active_since_s: float | None) -> None:
+        """Follow one alert through its samples, oldest first, and record every change of state at its evaluation.
+
+        ``active_since_s``: since when Prometheus holds the alert active now; None when it does not.
+        """
         for at_s, state in points:
             known = self._series.get(labels)
-            if known is None:
-                self._series[labels] = _AlertSeries(state, at_s)
-                self._record_state(labels, state, at_s)
-            elif at_s > known.last_s + 1e-6:
+            if known is not None and at_s <= known.last_s + 1e-6:
+                continue  # read before: each poll overlaps with the one before it
+            if known is not None and known.state != "inactive":
                 interval_s = self._interval_s(labels)
-                if interval_s is not None and at_s - known.last_s > 1.9 * interval_s:
-                    # It was gone for at least one evaluation and came back between two polls.
+                missed = interval_s is not None and at_s - known.last_s > 1.9 * interval_s
+                # Where it stayed active all along there was no evaluation in between, rather than one without it.
+                stayed = active_since_s is not None and active_since_s <= known.last_s
+                if interval_s is not None and missed and not stayed:
                     self._record_state(labels, "inactive", known.last_s + interval_s)
-                    self._record_state(labels, state, at_s)
-                elif state != known.state:
-                    self._record_state(labels, state, at_s)
-                self._series[labels] = _AlertSeries(state, at_s)
+                    known = None
+            if known is None or state != known.state:
+                self._record_state(labels, state, at_s)
+            self._series[labels] = _AlertSeries(state, at_s)
 
     def _find_inactive(self, evaluated: Mapping[str, tuple[float, float]]) -> None:
         for labels, known in list(self._series.items()):
             group = evaluated.get(dict(labels).get("alertname", ""))
-            if group is not None and group[0] > known.last_s + 0.5 * group[1]:
+            if known.state != "inactive" and group is not None and group[0] > known.last_s + 0.5 * group[1]:
                 self._record_state(labels, "inactive", known.last_s + group[1])
-                del self._series[labels]
+                # Its old samples are read once more by the next poll, and must not bring it back.
+                self._series[labels] = _AlertSeries("inactive", known.last_s)
 
     def _interval_s(self, labels: Labels) -> float | None:
+        """The interval of the alert's group; the longest, where several groups have a rule of this name."""
         alert = dict(labels).get("alertname", "")
-        return next((group.interval_s for group in self._groups.values() if alert in group.alerts), None)
+        return max((group.interval_s for group in self._groups.values() if alert in group.alerts), default=None)
+
+    def _active(self, groups: list[Mapping[str, Any]]) -> Iterator[tuple[Labels, float]]:
+        for group in groups:
+            for rule in group["rules"]:
+                for alert in rule.get("alerts") or []:
+                    since_unix_s = datetime.fromisoformat(str(alert["activeAt"])).timestamp()
+                    yield tuple(sorted(alert["labels"].items())), self.clock.from_unix(since_unix_s)
 
     def _record_state(self, labels: Labels, state: str, at_s: float) -> None:
         named = dict(labels)
@@ -130,7 +155,7 @@ class PrometheusCollector:
             group = _Group.read(raw, self.clock)
             known = self._groups.get(group.key)
             for alert in group.alerts:
-                last_s, interval_s = evaluated.get(alert, (group.last_s, group.interval_s))
+                last_s, interval_s = evaluated.get(alert, (float("inf"), 0.0))
                 evaluated[alert] = (min(last_s, group.last_s), max(interval_s, group.interval_s))
             if known is None or group.differs(known) or group.last_s - known.last_s >= _EVALUATION_EVERY_S:
                 self._groups[group.key] = group
@@ -138,7 +163,7 @@ class PrometheusCollector:
                     EVALUATION,
                     group.name,
                     {
-                        "last_s": round(group.last_s, 3),
+                        "last_s": round(group.last_s, 3) if math.isfinite(group.last_s) else None,
                         "interval_s": group.interval_s,
                         "health": group.health,
                         "error": group.error,
@@ -158,6 +183,8 @@ class PrometheusCollector:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
+    """One rule group as the API shows it; ``last_s`` is minus infinity before its first evaluation."""
+
     key: str
     name: str
     last_s: float
@@ -172,10 +199,11 @@ class _Group:
         worst = min((str(rule["health"]) for rule in rules), key=("err", "unknown", "ok").index, default="unknown")
         errors = sorted({str(rule["lastError"]) for rule in rules if rule.get("lastError")})
         # A group's own time stamp is when its last evaluation began, which is also its samples' time but for a few ms.
+        last = str(raw["lastEvaluation"])
         return cls(
             key=f"{raw['file']};{raw['name']}",
             name=str(raw["name"]),
-            last_s=clock.from_unix(datetime.fromisoformat(str(raw["lastEvaluation"])).timestamp()),
+            last_s=-math.inf if last.startswith(_NEVER) else clock.from_unix(datetime.fromisoformat(last).timestamp()),
             interval_s=float(raw["interval"]),
             health=worst,
             error="; ".join(errors)[:500],
@@ -184,13 +212,6 @@ class _Group:
 
     def differs(self, other: _Group) -> bool:
         return (self.health, self.error, self.alerts) != (other.health, other.error, other.alerts)
-
-
-def _no_retry() -> Any:
-    """A poll that fails is evidence; trying again inside the client would hide it."""
-    from urllib3.util.retry import Retry
-
-    return Retry(total=0)
 
 
 def _brief(error: Exception) -> str:

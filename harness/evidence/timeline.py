@@ -25,7 +25,7 @@ class Timeline:
     """
 
     def __init__(self, path: Path, clock: RunClock) -> None:
-        self._file: TextIO = path.open("x", encoding="utf-8")
+        self._file: TextIO = path.open("x", encoding="utf-8", errors="backslashreplace")
         self._clock = clock
         self._events: list[Event] = []
         self._lock = threading.Lock()
@@ -36,7 +36,10 @@ class Timeline:
         return self._clock
 
     def record(self, kind: str, name: str, data: Mapping[str, Any]) -> Event:
-        """The event written. ``kind`` is one of ``harness.evidence.events``; ``data`` must be representable as JSON."""
+        """The event written. ``kind`` is one of ``harness.evidence.events``; ``data`` must be representable as JSON.
+
+        The event holds a copy of ``data`` as it is read back later: a verdict on the run and one on its record agree.
+        """
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is not a kind of event")
         with self._lock:
@@ -47,7 +50,7 @@ class Timeline:
                 wall_unix_s=round(self._clock.to_unix(now_s), 6),
                 kind=kind,
                 name=name,
-                data=dict(data),
+                data=json.loads(json.dumps(_without_nan(data), allow_nan=False)),
             )
             self._file.write(_to_line(event))
             self._file.flush()
@@ -71,18 +74,17 @@ def read_timeline(path: Path) -> tuple[Event, ...]:
     a line in the middle that does not parse. A record with a hole proves nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
         raise InputError([Mistake(path, "", f"cannot be read: {error}")]) from error
     return tuple(_parse(path, lines))
 
 
-def _parse(path: Path, lines: list[str]) -> Iterator[Event]:
-    complete, tail = lines[:-1], lines[-1]
-    del tail  # without its newline it was being written when the run died
-    for number, line in enumerate(complete):
+def _parse(path: Path, lines: list[bytes]) -> Iterator[Event]:
+    # What follows the last newline was being written when the run died; it may end inside a character.
+    for number, line in enumerate(lines[:-1]):
         try:
-            raw = json.loads(line)
+            raw = json.loads(line.decode("utf-8"))
             event = Event(
                 seq=raw["seq"],
                 t_s=raw["t_s"],
@@ -106,7 +108,7 @@ def _to_line(event: Event) -> str:
         "wall_unix_s": event.wall_unix_s,
         "kind": event.kind,
         "name": event.name,
-        "data": _without_nan(event.data),
+        "data": event.data,
     }
     return json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 

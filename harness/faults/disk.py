@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from harness.faults.world import World
 FILL_FILE = ".filled-by-harness"
 # A fill takes memory or disk of the machine; none is asked for more than this.
 _MAX_FILL_BYTES = 4 * 2**30
+_PIECE_BYTES = 2**20
 
 
 def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None, percent: float) -> Mapping[str, Any]:
@@ -26,6 +28,8 @@ def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None
     fills = []
     for pod in pods:
         size, available = world.volume_usage(pod.name, pod.namespace, volume)
+        if size <= 0:
+            raise HarnessError(f"volume {volume} of pod {pod.name} has no size: it cannot be filled")
         fill_bytes = round(size * percent / 100) - (size - available)
         if fill_bytes <= 0:
             used = 100 * (1 - available / size)
@@ -42,12 +46,26 @@ def fill(world: World, record: Mapping[str, Any]) -> None:
     """Writes the files. A volume that runs full before the last byte is as full as was asked for."""
     for each in record["fills"]:
         path = world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE)
-        with path.open("wb") as file:
+        with path.open("wb", buffering=0) as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, each["bytes"])
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
+                # A tmpfs takes back what it had given, so the rest is taken piece by piece.
+                _write_until_full(file, each["bytes"])
+
+
+def _write_until_full(file: io.RawIOBase, most_bytes: int) -> None:
+    piece = bytes(min(most_bytes, _PIECE_BYTES))
+    written = 0
+    while written < most_bytes:
+        try:
+            written += file.write(piece[: most_bytes - written]) or 0
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return
 
 
 def filled(world: World, record: Mapping[str, Any]) -> str | None:

@@ -12,18 +12,23 @@ from harness.errors import HarnessError
 from harness.faults.catalogue import FAULTS
 from harness.faults.ledger import Entry, Ledger
 from harness.faults.world import World
+from harness.gpu import GpuLostError, GpuUnavailable
 
 FAULT = "fault"
 
 
 @dataclass(slots=True)
 class Injector:
-    """The faults of one run. ``record`` writes a timeline event from kind, name and data."""
+    """The faults of one run. ``record`` writes a timeline event from kind, name and data.
+
+    ``watch`` is called while an injected fault's effect is awaited, and raises to end the wait.
+    """
 
     world: World
     run_dir: Path
     record: Callable[[str, str, Mapping[str, Any]], object]
     effect_timeout_s: float = 30.0
+    watch: Callable[[], None] = lambda: None
     _ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -35,35 +40,49 @@ class Injector:
         A fault whose effect is not seen stays in until undone and is recorded as ``no-effect``: what follows proves
         nothing. Raises HarnessError when it cannot be planned or put in.
         """
+        if fault not in FAULTS:
+            raise HarnessError(f"no fault is named {fault!r}; there are: {', '.join(FAULTS)}")
         kind = FAULTS[fault]
         record = kind.plan(self.world, **params)
         entry = self._ledger.open(fault, record)
         self._note(entry, "injecting", params=_plain(params), target=_target(record))
         kind.inject(self.world, record)
-        self._note(entry, "injected", target=_target(record))
+        self._note(entry, "injected", target=_target(record), undoable=kind.undo is not None)
         if kind.undo is None:
             self._ledger.close(entry)
-        timeout_s = effect_timeout_s or self.effect_timeout_s
-        self._see(entry, kind.effect, seen="effect", unseen="no-effect", timeout_s=timeout_s)
+        timeout_s = self.effect_timeout_s if effect_timeout_s is None else effect_timeout_s
+        self._see(entry, kind.effect, seen="effect", unseen="no-effect", timeout_s=timeout_s, watch=self.watch)
         return _name(entry)
 
     def heal(self) -> list[str]:
-        """Undoes all that is outstanding, the latest first; every entry is tried. What could not be undone is returned."""
-        failures = []
+        """Undoes all that is outstanding, the latest first; every entry is tried. What could not be undone is returned.
+
+        Only then it looks whether each is gone: one that takes long to clear must not keep the others in.
+        """
+        failures, undone = [], []
         for entry in self._ledger.outstanding():
-            kind = FAULTS[entry.fault]
             try:
-                if kind.undo is not None:
-                    kind.undo(self.world, entry.record)
+                self._undo(entry)
             except Exception as error:  # noqa: BLE001 - one undo that fails must not keep the others from being tried
                 failures.append(f"{_name(entry)}: {error}")
                 self._note(entry, "undo-failed", observed=str(error))
-                continue
-            self._ledger.close(entry)
-            self._note(entry, "undone", target=_target(entry.record))
-            if kind.cleared is not None:
-                self._see(entry, kind.cleared, seen="cleared", unseen="not-cleared", timeout_s=self.effect_timeout_s)
+            else:
+                undone.append(entry)
+        for entry in undone:
+            cleared = FAULTS[entry.fault].cleared
+            if cleared is not None:
+                self._see(entry, cleared, seen="cleared", unseen="not-cleared", timeout_s=self.effect_timeout_s)
         return failures
+
+    def _undo(self, entry: Entry) -> None:
+        if entry.fault not in FAULTS:
+            raise HarnessError(f"no fault is named {entry.fault!r}: another version of the harness put it in")
+        undo = FAULTS[entry.fault].undo
+        if undo is not None:
+            undo(self.world, entry.record)
+        # Told before the ledger is on disk, which may take long: the stack sees the fault gone from here on.
+        self._note(entry, "undone", target=_target(entry.record))
+        self._ledger.close(entry)
 
     def _see(
         self,
@@ -73,6 +92,7 @@ class Injector:
         seen: str,
         unseen: str,
         timeout_s: float,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         """Records what an independent source shows of the fault, or that it shows nothing."""
         source = FAULTS[entry.fault].source
@@ -80,11 +100,14 @@ class Injector:
 
         def probe() -> str | None:
             nonlocal problem
+            watch()
             try:
-                return look(self.world, entry.record)
-            except (HarnessError, OSError) as error:
+                observed = look(self.world, entry.record)
+            except (HarnessError, OSError, GpuLostError, GpuUnavailable) as error:
                 problem = f": {error}"
                 return None
+            problem = ""
+            return observed
 
         try:
             observed = wait_until(probe, what=f"the effect of {_name(entry)}", timeout_s=timeout_s, poll_s=0.02)

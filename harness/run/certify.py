@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.checks import BASELINE, alerts_proved, check_run
+from harness.checks import BASELINE, alerts_proved, check_run, incompressible_alerts
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock
 from harness.environments.local.environment import LocalEnvironment
@@ -115,7 +115,12 @@ class _Run:
             self._baseline(session, load)
             for number, experiment in enumerate(self._experiments, start=1):
                 self._say(f"[{number}/{len(self._experiments)}] {experiment.name}: {experiment.title}")
-                self._experiment(session, experiment)
+                reason = self._not_at_this_scale(experiment)
+                if reason is None:
+                    self._experiment(session, experiment)
+                else:
+                    self._say(f"    not run: {reason}")
+                    self._timeline.record("note", "not run", {"experiment": experiment.name, "reason": reason})
 
     def judge(self) -> RunResult:
         """The result of what was recorded."""
@@ -149,10 +154,9 @@ class _Run:
         return self._stack.spec
 
     def _record_start(self, state: NodeState) -> None:
-        for alert in self._spec.alerts:
-            if alert.incompressible and self._options.time_scale != 1:
-                reasons = "; ".join(alert.incompressible)
-                self._not_exercised.append(f"alert {alert.name}: needs --time-scale 1, since it {reasons}")
+        for alert in incompressible_alerts(self._spec, time_scale=self._options.time_scale):
+            reasons = "; ".join(alert.incompressible)
+            self._not_exercised.append(f"alert {alert.name}: needs --time-scale 1, since it {reasons}")
         self._not_exercised += [f"{each}" for each in self._stack.unselected]
         self._timeline.record(
             "run",
@@ -206,6 +210,14 @@ class _Run:
         health = {(e.name, e.data["instance"]): e.data["health"] for e in self._timeline.events() if e.kind == "target"}
         flowing = load is None or load.windows > 0
         return flowing and bool(health) and set(health.values()) == {"up"}
+
+    def _not_at_this_scale(self, experiment: Experiment) -> str | None:
+        """Why the experiment would prove nothing at this time scale; None when it can be run."""
+        expected = {str(each.params["alert"]) for each in experiment.expectations if each.kind == "alert"}
+        for alert in incompressible_alerts(self._spec, time_scale=self._options.time_scale):
+            if alert.name in expected:
+                return f"{alert.name} needs --time-scale 1, since it {'; '.join(alert.incompressible)}"
+        return None
 
     def _experiment(self, session: Session, experiment: Experiment) -> None:
         self._timeline.record("phase", experiment.name, {"status": "begin", "title": experiment.title})

@@ -36,8 +36,12 @@ def probe_accuracy(model: models.LanguageModel) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     """Trains, writes the file and logs how good it is."""
-    parser = argparse.ArgumentParser(prog="python -m harness.system.models.fit", description="Trains and writes the model's weights.")
-    parser.add_argument("--out", type=Path, default=models.SHIPPED_WEIGHTS, help="file to write (default: the shipped one)")
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.system.models.fit", description="Trains and writes the model's weights."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=models.SHIPPED_WEIGHTS, help="file to write (default: the shipped one)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the first weights (default %(default)s)")
     parser.add_argument("--steps", type=int, default=_STEPS, help="steps over the whole text (default %(default)s)")
     options = parser.parse_args(argv)

@@ -5,25 +5,42 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.system.models.errors import WeightsError
-from harness.system.models.shape import SHAPES
+from harness.system.models.shape import CONTEXT, EMBEDDING, HIDDEN, SHAPES
 
 Weights = dict[str, NDArray[np.float32]]
 _STEPS = "steps"
+# What NumPy and zipfile raise for a damaged archive depends on where the damage is.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def fresh_weights(seed: int) -> Weights:
     """Random weights scaled by each layer's inputs, so that the first loss is close to the vocabulary's logarithm."""
     random = np.random.default_rng(seed)
+    scales = {"embedding": 1.0, "hidden_weights": (CONTEXT * EMBEDDING) ** -0.5, "output_weights": 0.1 * HIDDEN**-0.5}
     weights: Weights = {}
     for name, shape in SHAPES.items():
-        scale = {"embedding": 1.0, "hidden_weights": shape[0] ** -0.5, "output_weights": 0.1 * shape[0] ** -0.5}.get(name, 0.0)
+        scale = scales.get(name, 0.0)
         weights[name] = (random.standard_normal(shape) * scale).astype(np.float32)
     return weights
 
@@ -49,8 +66,7 @@ def read_weights(path: Path) -> tuple[Weights, int]:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: file[name] for name in SHAPES if name in file.files}
             steps = int(file[_STEPS]) if _STEPS in file.files else 0
-    # What NumPy raises for a damaged archive depends on where the damage is.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise WeightsError(f"{path}: cannot be read as weights: {error}") from error
     check(weights, source=str(path))
     return weights, steps
@@ -61,12 +77,13 @@ def write_weights(path: Path, weights: Weights, *, steps: int) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{_STEPS: np.int64(steps)}, **weights)
+            arrays: dict[str, Any] = {_STEPS: np.int64(steps), **weights}
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)  # mkstemp's file is its owner's alone; others serve what was trained
         os.replace(name, path)
-    except BaseException:  # noqa: BLE001 - also an interrupt must not leave the partial file on a full volume
+    except BaseException:  # an interrupt, too, must not leave the partial file on a full volume
         with suppress(OSError):
             os.unlink(name)
         raise

@@ -41,12 +41,22 @@ class TrainingInstruments:
         self._step = Gauge("training_step", "Steps taken in this run.", _LABELS, registry=registry)
         self._learning_rate = Gauge("learning_rate", "Learning rate of the latest step.", _LABELS, registry=registry)
         self._batch = Histogram(
-            "batch_processing_seconds", "Time from a batch to the changed weights.", _LABELS, buckets=BATCH_BUCKETS_S, registry=registry
+            "batch_processing_seconds",
+            "Time from a batch to the changed weights.",
+            _LABELS,
+            buckets=BATCH_BUCKETS_S,
+            registry=registry,
         ).labels(job_name)
         self._loading = Histogram(
-            "data_loading_seconds", "Time spent waiting for a batch.", _LABELS, buckets=LOADING_BUCKETS_S, registry=registry
+            "data_loading_seconds",
+            "Time spent waiting for a batch.",
+            _LABELS,
+            buckets=LOADING_BUCKETS_S,
+            registry=registry,
         ).labels(job_name)
-        self._running = Gauge("training_running", "Whether the job trains: 1 or 0.", _LABELS, registry=registry).labels(job_name)
+        self._running = Gauge("training_running", "Whether the job trains: 1 or 0.", _LABELS, registry=registry).labels(
+            job_name
+        )
 
     def running(self, running: bool) -> None:
         """Tell whether the job trains from now on, so that a rule can leave out jobs that are over."""

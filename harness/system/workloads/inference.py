@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to end; the process's exit status."""
     options = _options(arguments)
     configure_logs("inference")
-    provide_weights(options.weights)
+    if not provide_weights(options.weights):
+        return 1  # whoever restarts the service tries again, and the restarts are seen
     try:
         device = gpu.tenant(name="inference", memory_bytes=_DEVICE_MEMORY_BYTES)
     except gpu.GpuUnavailable as error:
@@ -81,8 +82,8 @@ async def _serve(options: argparse.Namespace, device: gpu.Tenant) -> int:
         scoring.add_done_callback(lambda _: server.end())  # a service whose accuracy nobody sees must not go on
         try:
             await server.serve()
-        except SystemExit as error:  # uvicorn's answer to an address it cannot listen on, which it has logged
-            return error.code if isinstance(error.code, int) else 1
+        except SystemExit:  # uvicorn's answer to an address it cannot listen on, which it has logged
+            return 1
         finally:
             failed = scoring.done()
             scoring.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -153,6 +154,9 @@ class _Service:
         except GpuLostError as error:
             log.error("inference failed: GPU lost", exc_info=error)
             return _error(500, "GPU lost", str(error))
+        except asyncio.CancelledError:
+            # Only the end of the service cancels requests; their clients are told to turn elsewhere.
+            return _error(503, "service ending", "ask again")
         except Exception as error:  # the log gets the traceback, the client a clear answer
             log.error("inference failed", exc_info=error)
             return _error(500, "inference failed", "the service's log says why")

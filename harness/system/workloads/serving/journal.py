@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,14 @@ class Journal:
     ones are only counted, and the first line written again is one more event.
     """
 
-    def __init__(self, path: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now_s = now_s
         self._path = path
         self._max_file_bytes = max_file_bytes
         self._lost = 0
@@ -35,7 +42,7 @@ class Journal:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry, or count it as lost."""
-        if self._failing and time.monotonic() < self._retry_at_s:
+        if self._failing and self._now_s() < self._retry_at_s:
             self._lost += 1
             return
         try:
@@ -56,7 +63,7 @@ class Journal:
 
     def _fail(self, error: OSError) -> None:
         self._lost += 1
-        self._retry_at_s = time.monotonic() + _RETRY_S
+        self._retry_at_s = self._now_s() + _RETRY_S
         if not self._failing:
             self._failing = True
             get_logger().error(

@@ -20,7 +20,10 @@ EXPERIMENT = CHECKOUT / "experiments" / "model-volume-full.yaml"
 
 def timeline(run_dir: Path) -> list[dict[str, object]]:
     path = run_dir / "timeline.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    # What follows the last line end is being written at this moment.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def node_started(run_dir: Path) -> bool:

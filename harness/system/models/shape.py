@@ -7,8 +7,8 @@ EMBEDDING = 16
 HIDDEN = 48
 
 # What the hidden layer counts for in the logits. It makes the words in context a slow lesson and their mere
-# frequencies a quick one, so that the loss of plain gradient descent falls steadily for thousands of steps, while a thousandfold
-# rate blows it up. (Without the scale, or with Adam, such a rate was measured to learn the text all the faster.)
+# frequencies a quick one: the loss of plain gradient descent then falls steadily for thousands of steps, while a
+# thousandfold rate blows it up. (Without the scale, or with Adam, such a rate learned the text all the faster.)
 HIDDEN_SCALE = 0.1
 
 SHAPES: dict[str, tuple[int, ...]] = {

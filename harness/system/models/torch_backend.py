@@ -31,8 +31,8 @@ class TorchModel:
         return sum(int(layer.nbytes) for layer in self._weights.values())
 
     def step(self, inputs: Tokens, targets: Tokens, learning_rate: float) -> StepResult:
-        wanted = torch.as_tensor(targets, device=self._device)
-        logits = self._logits(torch.as_tensor(inputs, device=self._device))
+        wanted = torch.tensor(targets, device=self._device)
+        logits = self._logits(torch.tensor(inputs, device=self._device))
         loss = torch.nn.functional.cross_entropy(logits, wanted)
         accuracy = (logits.argmax(dim=1) == wanted).float().mean()
         gradients = torch.autograd.grad(loss, list(self._weights.values()))
@@ -40,7 +40,7 @@ class TorchModel:
             for layer, gradient in zip(self._weights.values(), gradients, strict=True):
                 layer.sub_(gradient, alpha=learning_rate)
         self.steps += 1
-        return StepResult(float(loss), float(accuracy))
+        return StepResult(loss.item(), accuracy.item())
 
     def next_token(self, context: Sequence[int]) -> int:
         padded = [UNKNOWN] * CONTEXT + list(context)

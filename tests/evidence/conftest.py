@@ -1,0 +1,40 @@
+"""A scripted server, and a record that collectors write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from harness.model import Event
+from tests.evidence.scripted import ScriptedServer
+
+
+class Written:
+    """Stands where a timeline's ``record`` does."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, kind: str, name: str, data: Mapping[str, Any]) -> Event:
+        self.events.append(Event(len(self.events), 0.0, 0.0, kind, name, dict(data)))
+        return self.events[-1]
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    scripted = ScriptedServer()
+    try:
+        yield scripted
+        scripted.check()
+    finally:
+        scripted.stop()

@@ -1,0 +1,128 @@
+"""Killing and hanging real processes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.clock import wait_until
+from harness.errors import HarnessError
+from harness.faults.injector import Injector
+from tests.faults.worlds import SmallPod, SmallWorld, stat
+
+Steps = list[tuple[str, Mapping[str, Any]]]
+
+
+@pytest.fixture
+def children() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    yield started
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture
+def world(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> SmallWorld:
+    pids = {"app-0": [child.pid for child in children]}
+    return SmallWorld(tmp_path, {"app": [SmallPod("app-0")]}, pids)
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return []
+
+
+@pytest.fixture
+def injector(world: SmallWorld, tmp_path: Path, steps: Steps) -> Injector:
+    return Injector(world, tmp_path, lambda kind, name, data: steps.append((data["status"], data)), effect_timeout_s=5)
+
+
+def statuses(steps: Steps) -> list[str]:
+    return [status for status, _ in steps]
+
+
+def test_hanging_stops_every_process_and_healing_lets_them_run(
+    injector: Injector, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    injector.inject("pod-hang", workload="app", namespace=None, seed=1)
+    assert statuses(steps)[-1] == "effect"
+    assert [stat(child.pid)[0] for child in children] == ["T", "T"]
+    assert injector.heal() == []
+    assert statuses(steps)[-2:] == ["undone", "cleared"]
+    assert "T" not in [stat(child.pid)[0] for child in children]
+
+
+def test_healing_a_hang_whose_process_is_gone_is_no_failure(
+    injector: Injector, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    injector.inject("pod-hang", workload="app", namespace="n", seed=1)
+    for child in children:
+        child.kill()
+        child.wait()
+    assert injector.heal() == []
+    assert statuses(steps)[-1] == "cleared"
+
+
+def test_a_kill_is_seen_once_another_process_runs(
+    injector: Injector, world: SmallWorld, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    world.pids["app-0"] = [children[0].pid]
+    injector.watch = lambda: replace_dead(world, children)
+    injector.inject("pod-kill", workload="app", namespace=None, seed=1)
+    assert children[0].wait() == -9
+    assert statuses(steps) == ["injecting", "injected", "effect"]
+    assert f"process {children[0].pid} is gone; {children[1].pid} started" in steps[-1][1]["observed"]
+
+
+def replace_dead(world: SmallWorld, children: list[subprocess.Popen[bytes]]) -> None:
+    if children[0].poll() is not None:
+        world.pids["app-0"] = [children[1].pid]
+
+
+def test_a_kill_after_which_nothing_runs_has_no_effect_to_speak_of(
+    injector: Injector, world: SmallWorld, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    world.pids["app-0"] = [children[0].pid]
+    injector.inject("pod-kill", workload="app", namespace=None, seed=1, effect_timeout_s=0.1)
+    assert statuses(steps)[-1] == "no-effect"
+
+
+def test_the_seed_decides_which_pod(injector: Injector, world: SmallWorld, steps: Steps) -> None:
+    world.workloads["app"] = [SmallPod(f"app-{number}") for number in range(8)]
+    world.pids = {pod.name: world.pids["app-0"] for pod in world.workloads["app"]}
+
+    def drawn(seed: int) -> str:
+        injector.inject("pod-hang", workload="app", namespace=None, seed=seed)
+        injector.heal()
+        return next(str(data["target"]) for status, data in reversed(steps) if status == "injected")
+
+    assert drawn(5) == drawn(5)
+    assert len({drawn(seed) for seed in range(12)}) > 1
+
+
+def test_no_pod_or_one_that_does_not_run_is_refused(injector: Injector, world: SmallWorld, steps: Steps) -> None:
+    for workload, namespace in (("nothing", None), ("app", "elsewhere")):
+        with pytest.raises(HarnessError, match="no pod of workload"):
+            injector.inject("pod-kill", workload=workload, namespace=namespace, seed=1)
+    world.pids = {}
+    with pytest.raises(HarnessError, match="is not running"):
+        injector.inject("pod-hang", workload="app", namespace=None, seed=1)
+    assert steps == []
+
+
+def test_a_process_that_took_the_number_of_another_is_left_alone(
+    world: SmallWorld, children: list[subprocess.Popen[bytes]], injector: Injector
+) -> None:
+    from harness.faults import pod
+
+    main = world.processes("app-0", "n")[0]
+    other = {"pod": "app-0", "namespace": "n", "main": {"pid": main.pid, "started": main.started - 1}}
+    with pytest.raises(HarnessError, match="ended before it could be killed"):
+        pod.kill(world, other)
+    wait_until(lambda: stat(main.pid)[0] in ("S", "R"), what="it sleeps", timeout_s=5)
+    assert children[0].poll() is None

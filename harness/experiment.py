@@ -190,7 +190,7 @@ def _wrong_arguments(path: Path, where: str, function: Any, arguments: Any) -> I
         return
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
-    for name in arguments.keys() - parameters.keys():
+    for name in (each for each in arguments if each not in parameters):
         yield Mistake(
             path, f"{where}.{name}", f"unknown; {function.__name__} takes: {', '.join(parameters) or 'nothing'}"
         )

@@ -6,7 +6,8 @@ observed is absent or null, never zero.
 ========== =================== ================================================================================
 kind       name                data
 ========== =================== ================================================================================
-run        started             run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s
+run        started, ended      run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s;
+                               at the end interrupted: the signal's name or null
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
 pod        the pod's name      status: ``started`` or ``exited``; namespace, workload, container, pid, exit_code,
                                restarts

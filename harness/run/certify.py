@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.checks import BASELINE, alerts_proved, check_run, incompressible_alerts
+from harness.checks import BASELINE, incompressible_alerts
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock
 from harness.environments.local.environment import LocalEnvironment
@@ -19,9 +19,10 @@ from harness.errors import HarnessError
 from harness.evidence.pods import PodCollector
 from harness.evidence.timeline import Timeline
 from harness.load.locust_run import LoadPlan, LocustRun
-from harness.model import Experiment, Phase, RunResult, Spec, Verdict
+from harness.model import Experiment, RunResult, Spec
 from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.interrupt import Interruption
+from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.session import Session, open_session, set_current_session
 from harness.stack import Stack
 
@@ -60,14 +61,25 @@ def certify(
     with ExitStack() as cleanup:
         cleanup.enter_context(interruption.handled())
         environment = LocalEnvironment(stack, run_dir, time_scale=options.time_scale, seed=options.seed)
-        timeline = Timeline(run_dir / "timeline.jsonl", RunClock.start())
+        timeline = Timeline(run_dir / TIMELINE_FILE, RunClock.start())
         cleanup.callback(timeline.close)
         cleanup.callback(environment.down)
-        run = _Run(stack, experiments, run_dir, options, timeline, interruption, say)
+        inputs = Inputs(
+            run_id=run_dir.name,
+            environment=environment.name,
+            time_scale=options.time_scale,
+            seed=options.seed,
+            stack_path=str(stack.root),
+            stack_sha256=stack.sha256,
+            spec=stack.spec,
+            experiments=tuple(experiments),
+        )
+        inputs.save(run_dir)
         with suppress(KeyboardInterrupt):
             node = environment.up(timeout_s=UP_TIMEOUT_S, progress=say, watch=interruption.check)
-            run.on(node)
-        return run.judge(), timeline
+            _Run(stack, experiments, run_dir, options, timeline, interruption, say).on(node)
+        timeline.record("run", "ended", {"interrupted": interruption.signal_name})
+        return judge(inputs, timeline.events()), timeline
 
 
 class _Run:
@@ -90,12 +102,10 @@ class _Run:
         self._timeline = timeline
         self._interruption = interruption
         self._say = say
-        self._state: NodeState | None = None
         self._not_exercised: list[str] = []
 
     def on(self, node: LocalNode) -> None:
         """Runs everything; what was begun is ended also when it is interrupted."""
-        self._state = node.state
         self._not_exercised += node.state.not_exercised
         self._record_start(node.state)
         self._say(f"the stack is ready after {node.state.ready_s:.1f} s, Prometheus at {node.state.prometheus}")
@@ -122,33 +132,6 @@ class _Run:
                     self._say(f"    not run: {reason}")
                     self._timeline.record("note", "not run", {"experiment": experiment.name, "reason": reason})
 
-    def judge(self) -> RunResult:
-        """The result of what was recorded."""
-        events = self._timeline.events()
-        results = check_run(events, self._experiments, self._spec, time_scale=self._options.time_scale)
-        proved, unproved = alerts_proved(results, self._spec)
-        state = self._state
-        return RunResult(
-            run_id=self._run_dir.name,
-            verdict=Verdict.merge(result.verdict for result in results),
-            results=results,
-            phases=tuple(_phases(events)),
-            versions={"harness": __version__, "python": platform.python_version(), **(state.versions if state else {})},
-            seed=self._options.seed,
-            time_scale=self._options.time_scale,
-            environment=LocalEnvironment.name,
-            gpu=state.gpu if state else "unknown",
-            not_exercised=tuple(self._not_exercised),
-            alerts_proved=proved,
-            alerts_unproved=unproved,
-            stack={"path": str(self._stack.root), "sha256": self._stack.sha256},
-            experiments=tuple(
-                {"name": each.name, "title": each.title, "path": each.path, "sha256": each.sha256}
-                for each in self._experiments
-            ),
-            interrupted=self._interruption.signal_name,
-        )
-
     @property
     def _spec(self) -> Spec:
         return self._stack.spec
@@ -168,7 +151,7 @@ class _Run:
                 "environment": LocalEnvironment.name,
                 "gpu": state.gpu,
                 "not_exercised": self._not_exercised,
-                "versions": dict(state.versions),
+                "versions": {"harness": __version__, "python": platform.python_version(), **state.versions},
                 "ready_s": state.ready_s,
             },
         )
@@ -255,14 +238,3 @@ def _inference_service(stack: Stack, state: NodeState) -> str | None:
                 if port.name == "http" and target in state.services:
                     return target
     return None
-
-
-def _phases(events: Sequence[Any]) -> list[Phase]:
-    begun: dict[str, float] = {}
-    phases = []
-    for event in events:
-        if event.kind == "phase" and event.data["status"] == "begin":
-            begun[event.name] = event.t_s
-        elif event.kind == "phase":
-            phases.append(Phase(event.name, begun.pop(event.name), event.t_s))
-    return phases + [Phase(name, start_s, None) for name, start_s in begun.items()]

@@ -63,9 +63,7 @@ def read_alertmanager_config(
     return base, refused
 
 
-def _base(
-    alertmanager: Found[AlertmanagerManifest], inventory: Inventory, mistakes: list[Mistake]
-) -> Configuration:
+def _base(alertmanager: Found[AlertmanagerManifest], inventory: Inventory, mistakes: list[Mistake]) -> Configuration:
     spec, (namespace, name) = alertmanager.manifest.spec, alertmanager.key
     if spec.alertmanager_configuration is not None:
         return _global_form(alertmanager, inventory, mistakes)
@@ -78,9 +76,7 @@ def _base(
         return {"route": {"receiver": "null"}, "receivers": [{"name": "null"}]}
     found = parse_yaml(secret[_KEY], place, mistakes)
     if not isinstance(found, dict) or not isinstance(found.get("route"), dict):
-        mistakes.append(
-            place.mistake(f"the Secret's {_KEY} holds no Alertmanager configuration with a route")
-        )
+        mistakes.append(place.mistake(f"the Secret's {_KEY} holds no Alertmanager configuration with a route"))
         return {"route": {"receiver": "null"}, "receivers": [{"name": "null"}]}
     return found
 
@@ -94,9 +90,7 @@ def _global_form(
     if found is None or found.manifest.spec.route is None:
         place = alertmanager.place.at("spec", "alertmanagerConfiguration", "name")
         lacks = "the stack does not hold" if found is None else "has no route"
-        mistakes.append(
-            place.mistake(f"needs AlertmanagerConfig {named.name} in {alertmanager.key[0]}, which {lacks}")
-        )
+        mistakes.append(place.mistake(f"needs AlertmanagerConfig {named.name} in {alertmanager.key[0]}, which {lacks}"))
         return {"route": {"receiver": "null"}, "receivers": [{"name": "null"}]}
     _check(found, mistakes)
     if mistakes:
@@ -141,9 +135,7 @@ def _merge(
     return [{**_route(spec.route, prefixed, enforced), "continue": True}]
 
 
-def _route(
-    route: RouteFields, prefixed: Callable[[str], str], enforced: tuple[Matcher, ...] = ()
-) -> Configuration:
+def _route(route: RouteFields, prefixed: Callable[[str], str], enforced: tuple[Matcher, ...] = ()) -> Configuration:
     written: Configuration = {}
     if route.receiver:
         written["receiver"] = prefixed(route.receiver)
@@ -174,9 +166,7 @@ def _route(
 
 def _inhibition(rule: InhibitFields, enforced: tuple[Matcher, ...]) -> Configuration:
     def side(fields: Sequence[MatcherFields]) -> list[str]:
-        return list(
-            dict.fromkeys(write_matcher(matcher) for matcher in [*map(matcher_of, fields), *enforced])
-        )
+        return list(dict.fromkeys(write_matcher(matcher) for matcher in [*map(matcher_of, fields), *enforced]))
 
     written: Configuration = {
         "source_matchers": side(rule.source_match),
@@ -209,9 +199,7 @@ def _check(found: Found[AlertmanagerConfigManifest], mistakes: list[Mistake]) ->
     receivers = [receiver.name for receiver in spec.receivers]
     for index, name in enumerate(receivers):
         if name in receivers[:index]:
-            mistakes.append(
-                place.at("receivers", index, "name").mistake(f"the receiver {name!r} stands twice")
-            )
+            mistakes.append(place.at("receivers", index, "name").mistake(f"the receiver {name!r} stands twice"))
     for index, rule in enumerate(spec.inhibit_rules):
         for key, fields in (("sourceMatch", rule.source_match), ("targetMatch", rule.target_match)):
             _check_matchers(fields, place.at("inhibitRules", index, key), mistakes)
@@ -227,9 +215,7 @@ def _check_route(
 ) -> None:
     if route.receiver and route.receiver not in receivers:
         known = ", ".join(receivers) or "none"
-        mistakes.append(
-            place.at("receiver").mistake(f"there is no receiver {route.receiver!r}; there are: {known}")
-        )
+        mistakes.append(place.at("receiver").mistake(f"there is no receiver {route.receiver!r}; there are: {known}"))
     for name in [*route.mute_time_intervals, *route.active_time_intervals]:
         if name not in intervals:
             mistakes.append(place.mistake(f"there is no time interval {name!r}"))

@@ -86,9 +86,7 @@ def _inside(integration: Integration, receiver: str, notes: list[str]) -> dict[s
     written = dict(integration.settings)
     for key in sorted(written):
         # Credentials for a Service of the stack live in Secrets that only the operator mounts.
-        if key not in ("url", "send_resolved", "max_alerts") and (
-            key != "http_config" or _foreign(written[key])
-        ):
+        if key not in ("url", "send_resolved", "max_alerts") and (key != "http_config" or _foreign(written[key])):
             notes.append(f"receiver {receiver}: {key} of webhook {integration.index} is left out")
             del written[key]
     return written
@@ -127,16 +125,11 @@ def _flags(stack: Stack, time_scale: float, host_addresses: HostAddresses) -> tu
         return ()
     namespace, name = stack.alertmanager_name
     look_up = host_addresses.get if isinstance(host_addresses, Mapping) else host_addresses
-    hosts = [
-        f"alertmanager-{name}-{ordinal}.alertmanager-operated.{namespace}.svc"
-        for ordinal in range(spec.replicas)
-    ]
+    hosts = [f"alertmanager-{name}-{ordinal}.alertmanager-operated.{namespace}.svc" for ordinal in range(spec.replicas)]
     timings = {
         "peer-timeout": max(_MIN_PEER_TIMEOUT_S, parse_duration(spec.cluster_peer_timeout) / time_scale),
         "gossip-interval": max(_MIN_GOSSIP_S, parse_duration(spec.cluster_gossip_interval) / time_scale),
-        "pushpull-interval": max(
-            _MIN_PUSHPULL_S, parse_duration(spec.cluster_pushpull_interval) / time_scale
-        ),
+        "pushpull-interval": max(_MIN_PUSHPULL_S, parse_duration(spec.cluster_pushpull_interval) / time_scale),
         "settle-timeout": max(_MIN_PUSHPULL_S, 60.0 / time_scale),
         # The operator's own value, so that a replaced pod's address is forgotten soon.
         "reconnect-timeout": max(_MIN_PUSHPULL_S, 300.0 / time_scale),

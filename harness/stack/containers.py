@@ -104,17 +104,11 @@ class TemplateReader:
             return EnvVar(env.name, value, secret_key=(ref.name, ref.key))
         return EnvVar(env.name, field_path=origin.field_ref.field_path if origin.field_ref else None)
 
-    def _entry(
-        self, kind: str, entries: Mapping[str, str] | None, ref: KeyReference, place: Place
-    ) -> str | None:
+    def _entry(self, kind: str, entries: Mapping[str, str] | None, ref: KeyReference, place: Place) -> str | None:
         if entries is not None and ref.key in entries:
             return entries[ref.key]
         if not ref.optional:
-            problem = (
-                self._absent(kind, ref.name)
-                if entries is None
-                else f"{kind} {ref.name} has no key {ref.key!r}"
-            )
+            problem = self._absent(kind, ref.name) if entries is None else f"{kind} {ref.name} has no key {ref.key!r}"
             self.mistakes.append(place.mistake(problem))
         return None
 
@@ -128,9 +122,7 @@ class TemplateReader:
         assert get is not None
         port = ports.get(get.port) if isinstance(get.port, str) else get.port
         if port is None:
-            self.mistakes.append(
-                place.at(key, "port").mistake(f"the container has no port named {get.port!r}")
-            )
+            self.mistakes.append(place.at(key, "port").mistake(f"the container has no port named {get.port!r}"))
             return None
         return HttpProbe(
             path=probe.http_get.path if probe.http_get else None,
@@ -144,17 +136,13 @@ class TemplateReader:
         if fields.config_map is not None:
             entries = self.inventory.config_map(self.namespace, fields.config_map.name)
             if entries is None and not fields.config_map.optional:
-                self.mistakes.append(
-                    place.at("configMap").mistake(self._absent("ConfigMap", fields.config_map.name))
-                )
+                self.mistakes.append(place.at("configMap").mistake(self._absent("ConfigMap", fields.config_map.name)))
             files = self._files(entries, fields.config_map.items, place.at("configMap"))
             return Volume(fields.name, "config_map", fields.config_map.name, None, files)
         if fields.secret is not None:
             entries = self.inventory.secret(self.namespace, fields.secret.secret_name)
             if entries is None and not fields.secret.optional:
-                self.mistakes.append(
-                    place.at("secret").mistake(self._absent("Secret", fields.secret.secret_name))
-                )
+                self.mistakes.append(place.at("secret").mistake(self._absent("Secret", fields.secret.secret_name)))
             files = self._files(entries, fields.secret.items, place.at("secret"))
             return Volume(fields.name, "secret", fields.secret.secret_name, None, files)
         if fields.persistent_volume_claim is not None:

@@ -121,9 +121,7 @@ def _objects_of(value: Any, place: Place, mistakes: list[Mistake]) -> list[Docum
     kind = value.get("kind")
     if isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items", []), list):
         items = enumerate(value.get("items", []))
-        return [
-            found for index, item in items for found in _objects_of(item, place.at("items", index), mistakes)
-        ]
+        return [found for index, item in items for found in _objects_of(item, place.at("items", index), mistakes)]
     return [Document(place, value)]
 
 
@@ -179,9 +177,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             line = key_node.start_mark.line + 1
             if key_node.value in seen:
                 first = seen[key_node.value]
-                self.duplicates.append(
-                    f"line {line}: the key {key_node.value!r} stands already on line {first}"
-                )
+                self.duplicates.append(f"line {line}: the key {key_node.value!r} stands already on line {first}")
             seen.setdefault(key_node.value, line)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping

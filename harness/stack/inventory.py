@@ -83,9 +83,7 @@ class Inventory:
     def of(self, model: type[N]) -> tuple[Found[N], ...]:
         """The manifests of one kind, in the order of their files."""
         return tuple(
-            Found(found.place, found.manifest, found.raw)
-            for found in self.all
-            if isinstance(found.manifest, model)
+            Found(found.place, found.manifest, found.raw) for found in self.all if isinstance(found.manifest, model)
         )
 
     def get(self, model: type[N], namespace: str, name: str) -> Found[N] | None:
@@ -154,9 +152,7 @@ def decode_secret(value: str) -> str:
 def _read(document: Document, mistakes: list[Mistake]) -> Found[Manifest] | None:
     kind, version = document.value.get("kind"), document.value.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(version, str) or not kind or not version:
-        mistakes.append(
-            document.place.mistake("is no Kubernetes object: needs apiVersion and kind, both strings")
-        )
+        mistakes.append(document.place.mistake("is no Kubernetes object: needs apiVersion and kind, both strings"))
         return None
     model = _KINDS.get((_group(document.value), kind), Manifest)
     try:

@@ -240,6 +240,4 @@ def secret_references(value: Any) -> bool:
         return any(secret_references(item) for item in value)
     if not isinstance(value, dict):
         return False
-    return ({"name", "key"} <= set(value) <= {"name", "key", "optional"}) or any(
-        map(secret_references, value.values())
-    )
+    return ({"name", "key"} <= set(value) <= {"name", "key", "optional"}) or any(map(secret_references, value.values()))

@@ -66,9 +66,7 @@ def read_endpoints(
         for index, endpoint in enumerate(monitor.manifest.spec.endpoints):
             place = monitor.place.at("spec", "endpoints", index)
             if chosen and not any(_serves(service, endpoint) for service in chosen):
-                notes.append(
-                    f"{monitor.title} in {monitor.key[0]}: no selected Service has the port {endpoint.port!r}"
-                )
+                notes.append(f"{monitor.title} in {monitor.key[0]}: no selected Service has the port {endpoint.port!r}")
             endpoints.append(_service_endpoint(monitor, endpoint, index, place, chosen, prometheus, mistakes))
     for pods in pod_monitors:
         for index, endpoint in enumerate(pods.manifest.spec.pod_metrics_endpoints):
@@ -85,8 +83,7 @@ def _services(
     return tuple(
         service
         for service in services
-        if (looked_in is None or service.namespace in looked_in)
-        and spec.selector.selects(dict(service.labels))
+        if (looked_in is None or service.namespace in looked_in) and spec.selector.selects(dict(service.labels))
     )
 
 
@@ -156,15 +153,11 @@ def _shared(
     interval_s = parse_duration(endpoint.interval or owner.scrape_interval)
     # A global timeout longer than this endpoint's interval is shortened by Prometheus; one of its own is not.
     inherited_s = parse_duration(owner.scrape_timeout) if owner.scrape_timeout else _DEFAULT_TIMEOUT_S
-    timeout_s = (
-        parse_duration(endpoint.scrape_timeout) if endpoint.scrape_timeout else min(inherited_s, interval_s)
-    )
+    timeout_s = parse_duration(endpoint.scrape_timeout) if endpoint.scrape_timeout else min(inherited_s, interval_s)
     if interval_s == 0:
         mistakes.append(place.at("interval").mistake("is zero, need a duration such as 30s"))
     if timeout_s > interval_s:
-        problem = (
-            f"{timeout_s:g} s is longer than the scrape interval, {interval_s:g} s; the operator refuses this"
-        )
+        problem = f"{timeout_s:g} s is longer than the scrape interval, {interval_s:g} s; the operator refuses this"
         mistakes.append(place.at("scrapeTimeout").mistake(problem))
     wanted = endpoint.port or endpoint.port_number or endpoint.target_port
     if not wanted:

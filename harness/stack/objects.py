@@ -187,9 +187,7 @@ class Stack:
     alertmanager: Mapping[str, Any]  # the Alertmanager object's spec as written; empty without one
     prometheus_name: tuple[str, str]  # namespace and name
     alertmanager_name: tuple[str, str] | None
-    rule_groups: tuple[
-        Mapping[str, Any], ...
-    ]  # selected groups as Prometheus reads them: name, interval, rules
+    rule_groups: tuple[Mapping[str, Any], ...]  # selected groups as Prometheus reads them: name, interval, rules
     alertmanager_config: Mapping[str, Any]  # Alertmanager's own configuration, spec time, not captured
 
 

@@ -91,9 +91,7 @@ def _flags(spec: PrometheusSpec, time_scale: float) -> tuple[str, ...]:
         "rules.alert.for-outage-tolerance": alert.for_outage_tolerance,
         "rules.alert.for-grace-period": alert.for_grace_period,
     }
-    return tuple(
-        f"--{flag}={compressed(parse_duration(text), time_scale)}" for flag, text in durations.items()
-    )
+    return tuple(f"--{flag}={compressed(parse_duration(text), time_scale)}" for flag, text in durations.items())
 
 
 def _scrape(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress], time_scale: float) -> dict[str, Any]:
@@ -131,9 +129,7 @@ def _alerting(stack: Stack, spec: PrometheusSpec, pods: Sequence[PodAddress]) ->
 
 def _alertmanager(stack: Stack, endpoint: AlertmanagerEndpoint, pods: Sequence[PodAddress]) -> dict[str, Any]:
     namespace = endpoint.namespace or stack.prometheus_name[0]
-    service = next(
-        (one for one in stack.services if (one.namespace, one.name) == (namespace, endpoint.name)), None
-    )
+    service = next((one for one in stack.services if (one.namespace, one.name) == (namespace, endpoint.name)), None)
     addresses: list[str] = []
     for port in service.ports if service else ():
         for pod in pods_behind(service, pods) if service else ():
@@ -180,9 +176,7 @@ def _rule(rule: Mapping[str, Any], time_scale: float, notes: list[str]) -> dict[
 
 def _notes(stack: Stack, spec: PrometheusSpec) -> list[str]:
     namespace, name = stack.prometheus_name
-    notes = [
-        f"{endpoint.where}: {key} is left out" for endpoint in stack.endpoints for key in endpoint.left_out
-    ]
+    notes = [f"{endpoint.where}: {key} is left out" for endpoint in stack.endpoints for key in endpoint.left_out]
     notes += [f"Prometheus/{name}: {key} is left out" for key in _NOT_RENDERED if key in stack.prometheus]
     if spec.prometheus_external_label_name is None:
         notes.append(
@@ -193,7 +187,5 @@ def _notes(stack: Stack, spec: PrometheusSpec) -> list[str]:
     for endpoint in spec.alerting.alertmanagers if spec.alerting else ():
         home = endpoint.namespace or namespace
         if not any((one.namespace, one.name) == (home, endpoint.name) for one in stack.services):
-            notes.append(
-                f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist"
-            )
+            notes.append(f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist")
     return notes

@@ -74,9 +74,7 @@ def compress_promql(expr: str, time_scale: float) -> str:
             offset_open = False
     compressed = "".join(pieces)
     if _shape(before, time_scale) != _shape(_parse(compressed), 1):
-        raise HarnessError(
-            f"compressing {expr!r} by {time_scale:g} gave {compressed!r}, which means something else"
-        )
+        raise HarnessError(f"compressing {expr!r} by {time_scale:g} gave {compressed!r}, which means something else")
     return compressed
 
 
@@ -110,9 +108,7 @@ def metrics_of(expr: str) -> tuple[str, ...]:
     names: list[str] = []
     for node in _nodes(_parse(expr)):
         if isinstance(node, ast.VectorSelector):
-            named = [
-                m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == ast.MatchOp.Equal
-            ]
+            named = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == ast.MatchOp.Equal]
             names += [node.name] if node.name else named
     return tuple(dict.fromkeys(names))
 
@@ -160,8 +156,7 @@ def _clock_in(node: Any) -> str | None:
 
 def _is_number(node: Any) -> bool:
     return all(
-        isinstance(inner, ast.NumberLiteral | ast.ParenExpr | ast.UnaryExpr | ast.BinaryExpr)
-        for inner in _nodes(node)
+        isinstance(inner, ast.NumberLiteral | ast.ParenExpr | ast.UnaryExpr | ast.BinaryExpr) for inner in _nodes(node)
     )
 
 

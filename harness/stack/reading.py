@@ -75,9 +75,7 @@ def _configuration(
     return ({}, ()) if alertmanager is None else read_alertmanager_config(alertmanager, inventory, mistakes)
 
 
-def _the_prometheus(
-    inventory: Inventory, root: Path, mistakes: list[Mistake]
-) -> Found[PrometheusManifest] | None:
+def _the_prometheus(inventory: Inventory, root: Path, mistakes: list[Mistake]) -> Found[PrometheusManifest] | None:
     found = inventory.of(PrometheusManifest)
     if not found:
         if "Prometheus" not in inventory.kinds:

@@ -142,9 +142,7 @@ def _leaves(kind: str, settings: Mapping[str, Any], network: Network) -> str | N
         return "webhook to a URL from a secret"
     # Only the host is named: paths and queries of webhooks carry their credentials.
     host = _host(url)
-    return (
-        None if host is not None and network.is_inside(host) else f"webhook to {host or 'no readable host'}"
-    )
+    return None if host is not None and network.is_inside(host) else f"webhook to {host or 'no readable host'}"
 
 
 def _host(url: str) -> str | None:

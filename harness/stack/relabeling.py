@@ -65,9 +65,7 @@ def service_relabeling(
     return (*rules, *_endpoint_label(endpoint), *map(own_rule, endpoint.relabelings))
 
 
-def pod_relabeling(
-    spec: MonitorSpec, endpoint: EndpointFields, further: Sequence[str], job: str
-) -> tuple[Rule, ...]:
+def pod_relabeling(spec: MonitorSpec, endpoint: EndpointFields, further: Sequence[str], job: str) -> tuple[Rule, ...]:
     """What turns a discovered pod into a target; ``job`` is the job's name where no label gives one."""
     rules = [_JOB_NAME, *([_PHASE] if endpoint.filter_running else []), *_selection("pod", spec.selector)]
     rules += _port("__meta_kubernetes_pod_container_port_name", endpoint)

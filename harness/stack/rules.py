@@ -59,9 +59,7 @@ def alert_specs(
             annotations=rule.get("annotations", {}),
             lookback_s=lookback_s(rule["expr"]),
             scrape_interval_s=scrape_interval_s,
-            evaluation_interval_s=parse_duration(group["interval"])
-            if "interval" in group
-            else evaluation_interval_s,
+            evaluation_interval_s=parse_duration(group["interval"]) if "interval" in group else evaluation_interval_s,
             metrics=metrics_of(rule["expr"]),
             incompressible=incompressible(rule["expr"]),
         )
@@ -76,9 +74,7 @@ def _check(found: Found[PrometheusRuleManifest], mistakes: list[Mistake]) -> Non
     for index, group in enumerate(found.manifest.spec.groups):
         place = found.place.at("spec", "groups", index)
         if group.name in names:
-            mistakes.append(
-                place.at("name").mistake(f"the group {group.name!r} stands twice in one PrometheusRule")
-            )
+            mistakes.append(place.at("name").mistake(f"the group {group.name!r} stands twice in one PrometheusRule"))
         names.add(group.name)
         for number, rule in enumerate(group.rules):
             _check_rule(rule, place.at("rules", number), mistakes)

@@ -20,9 +20,7 @@ from harness.stack.quantities import parse_quantity
 class Fields(BaseModel):
     """A part of a manifest. Keys that are not named here are allowed and kept; wrong types are not."""
 
-    model_config = ConfigDict(
-        strict=True, extra="allow", alias_generator=to_camel, populate_by_name=True, frozen=True
-    )
+    model_config = ConfigDict(strict=True, extra="allow", alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
 def _duration(value: object) -> str:

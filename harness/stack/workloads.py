@@ -62,11 +62,7 @@ def probes_left_out(inventory: Inventory) -> tuple[str, ...]:
     for item in inventory.all:
         for container in _pod_spec(item.manifest).containers if _has_pod(item.manifest) else ():
             probes = {"readinessProbe": container.readiness_probe, "livenessProbe": container.liveness_probe}
-            found += [
-                f"{item.title}: {container.name}: {key}"
-                for key, probe in probes.items()
-                if _only_kubelet(probe)
-            ]
+            found += [f"{item.title}: {container.name}: {key}" for key, probe in probes.items() if _only_kubelet(probe)]
     return tuple(found)
 
 

@@ -17,9 +17,7 @@ SHIPPED = Path(__file__).parents[2] / "fixtures" / "stack"
 GROUP = "monitoring.coreos.com/v1"
 
 
-def manifest(
-    kind: str, name: str, *, namespace: str = "mon", api: str = GROUP, **more: Any
-) -> dict[str, Any]:
+def manifest(kind: str, name: str, *, namespace: str = "mon", api: str = GROUP, **more: Any) -> dict[str, Any]:
     labels = more.pop("labels", {"team": "a"})
     return {
         "apiVersion": api,
@@ -55,9 +53,7 @@ def small_stack() -> list[dict[str, Any]]:
         manifest(
             "PrometheusRule",
             "rules",
-            spec={
-                "groups": [{"name": "g", "rules": [{"alert": "A", "expr": "rate(x[5m]) > 1", "for": "1m"}]}]
-            },
+            spec={"groups": [{"name": "g", "rules": [{"alert": "A", "expr": "rate(x[5m]) > 1", "for": "1m"}]}]},
         ),
         manifest(
             "ServiceMonitor",
@@ -70,9 +66,7 @@ def small_stack() -> list[dict[str, Any]]:
                         "port": "web",
                         "interval": "1m",
                         "scrapeTimeout": "20s",
-                        "relabelings": [
-                            {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}
-                        ],
+                        "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}],
                     }
                 ],
             },
@@ -141,9 +135,7 @@ def pods_of(stack: Stack) -> list[PodAddress]:
     """Every pod of a stack, each with an address of its own."""
     named = [(workload, name) for workload in stack.workloads for name in workload.pod_names()]
     return [
-        PodAddress(
-            workload.namespace, name, workload.name, f"127.9.0.{number}", workload.labels, one.ports, one.name
-        )
+        PodAddress(workload.namespace, name, workload.name, f"127.9.0.{number}", workload.labels, one.ports, one.name)
         for number, (workload, name) in enumerate(named, start=1)
         for one in workload.containers
     ]

@@ -14,9 +14,7 @@ Manifests = dict[str, dict[str, Any]]
 CAPTURE = "http://127.0.0.1:1/capture"
 
 
-def render(
-    stack: Stack, scale: float = 60, capture: str | None = CAPTURE
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def render(stack: Stack, scale: float = 60, capture: str | None = CAPTURE) -> tuple[dict[str, Any], tuple[str, ...]]:
     rendered = render_alertmanager(stack, time_scale=scale, capture_url=capture, host_addresses={})
     return yaml.safe_load(rendered.files["alertmanager.yml"]), rendered.notes
 

@@ -22,9 +22,7 @@ def configuration(rendered: Rendered) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scale", [1, 60, 1000])
-def test_promtool_takes_all_that_is_rendered(
-    shipped: Stack, addresses: Any, tmp_path: Path, scale: float
-) -> None:
+def test_promtool_takes_all_that_is_rendered(shipped: Stack, addresses: Any, tmp_path: Path, scale: float) -> None:
     write(render_prometheus(shipped, addresses(shipped), time_scale=scale), tmp_path / "any where")
     check = ["promtool", "check", "config", str(tmp_path / "any where" / "prometheus.yml")]
     done = subprocess.run(check, capture_output=True, text=True, timeout=30)
@@ -121,9 +119,7 @@ def test_only_the_objects_own_external_labels_are_set(load: Any) -> None:
     }
 
 
-def test_a_pod_monitor_finds_pods_by_their_own_labels(
-    load: Any, addresses: Any, make: Any, tmp_path: Path
-) -> None:
+def test_a_pod_monitor_finds_pods_by_their_own_labels(load: Any, addresses: Any, make: Any, tmp_path: Path) -> None:
     def change(found: dict[str, Any]) -> None:
         spec = {"selector": {"matchLabels": {"app": "app"}}, "podMetricsEndpoints": [{"port": "http"}]}
         found["pods"] = make("PodMonitor", "direct", spec=spec)

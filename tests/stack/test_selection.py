@@ -22,10 +22,7 @@ def test_a_monitor_with_other_labels_is_not_there_and_named(load: Any) -> None:
 
     stack = load(change)
     assert stack.endpoints == ()
-    assert (
-        "ServiceMonitor/app in mon: its labels (team=b) do not match serviceMonitorSelector"
-        in stack.unselected[0]
-    )
+    assert "ServiceMonitor/app in mon: its labels (team=b) do not match serviceMonitorSelector" in stack.unselected[0]
 
 
 def test_a_rule_in_another_namespace_needs_a_namespace_selector(load: Any) -> None:
@@ -71,9 +68,7 @@ def test_an_absent_selector_selects_nothing_and_an_empty_one_everything(load: An
     ("selector", "there"),
     [({"any": True}, True), ({"matchNames": ["far"]}, True), ({"matchNames": ["mon"]}, False), ({}, False)],
 )
-def test_a_monitor_looks_for_services_in_its_namespaces(
-    load: Any, selector: dict[str, Any], there: bool
-) -> None:
+def test_a_monitor_looks_for_services_in_its_namespaces(load: Any, selector: dict[str, Any], there: bool) -> None:
     def change(found: Manifests) -> None:
         found["Service/app"]["metadata"]["namespace"] = "far"
         found["ServiceMonitor/app"]["spec"]["namespaceSelector"] = selector

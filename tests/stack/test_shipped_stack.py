@@ -19,14 +19,10 @@ UP, NVML, XID = (
     f'gpu_nvml_up{{{GPU},gpu_id="0"}}',
     f'gpu_xid_errors_total{{{GPU},gpu_id="0",xid="79"}}',
 )
-AVAIL, SIZE, READONLY = (
-    f"node_filesystem_{name}{{{NODE}}}" for name in ("avail_bytes", "size_bytes", "readonly")
-)
+AVAIL, SIZE, READONLY = (f"node_filesystem_{name}{{{NODE}}}" for name in ("avail_bytes", "size_bytes", "readonly"))
 LOSS, RUNNING = f"training_loss{{{TRAIN}}}", f"training_running{{{TRAIN}}}"
 START = f"process_start_time_seconds{{{GPU}}}"
-ERRORS, SUCCESSES = (
-    f'inference_requests_total{{{SERVE},status="{status}"}}' for status in ("error", "success")
-)
+ERRORS, SUCCESSES = (f'inference_requests_total{{{SERVE},status="{status}"}}' for status in ("error", "success"))
 
 
 def buckets(fast: str, slow: str) -> dict[str, str]:
@@ -198,11 +194,7 @@ def test_the_operated_pods_are_as_declared(shipped: Stack) -> None:
         ("files", None),
         ("claim", 100 * 2**30),
     ]
-    operated = {
-        service.name: {port.name for port in service.ports}
-        for service in shipped.services
-        if service.headless
-    }
+    operated = {service.name: {port.name for port in service.ports} for service in shipped.services if service.headless}
     assert operated["prometheus-operated"] == {"web"}
     assert operated["alertmanager-operated"] == {"web", "tcp-mesh"}
 

@@ -64,9 +64,7 @@ CASES: list[tuple[Any, str]] = [
         "containers[0].env[0].value: got 1, need a string; put it in quotes",
     ),
     (
-        lambda f: container(f).update(
-            env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
-        ),
+        lambda f: container(f).update(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
         "env[0].valueFrom.secretKeyRef: needs Secret s in namespace mon",
     ),
     (

@@ -25,7 +25,7 @@ from harness.gpu import SimulatedDevice
 from harness.gpu.readout import THROTTLE_REASONS
 from harness.gpu.tenants import Claim
 from harness.system.telemetry.gpu import KNOWN_XIDS, GpuCollector, GpuSampler
-from harness.system.workloads.gpu_exporter import Server, metrics_app
+from harness.system.workloads.metrics_server import MetricsServer, process_registry
 
 GIB = 1024**3
 LABELS = {
@@ -161,13 +161,13 @@ def test_xids_are_counted_from_zero_and_repeats_count(registry: CollectorRegistr
     assert (counted("48"), counted("48", "1"), counted("345", "1")) == (2, 0, None)
 
 
-def test_a_lost_device_is_down_without_any_other_series_and_comes_back(
+def test_a_lost_device_is_down_has_no_readings_and_comes_back(
     registry: CollectorRegistry, device: SimulatedDevice
 ) -> None:
     device.lose()
     series = scrape(registry)
     assert value(series, "gpu_nvml_up", gpu_id="0") == 0
-    assert of_device(series, "0") == {"gpu_nvml_up"}
+    assert of_device(series, "0") == {"gpu_nvml_up", "gpu_xid_errors_total"}
     assert of_device(series, "1") == set(LABELS)
     device.restore()
     assert of_device(scrape(registry), "0") == set(LABELS)
@@ -228,8 +228,8 @@ def test_while_nvml_is_gone_every_device_is_down(
     gpu.uninstall()
     monkeypatch.setenv("SIMULATED_GPU", str(path) + ".gone")
     series = scrape(registry)
-    assert {name for name, _ in series} == {"gpu_nvml_up"}
-    assert set(series.values()) == {0}
+    assert {name for name, _ in series} == {"gpu_nvml_up", "gpu_xid_errors_total"}
+    assert (value(series, "gpu_nvml_up", gpu_id="0"), value(series, "gpu_nvml_up", gpu_id="1")) == (0, 0)
     monkeypatch.setenv("SIMULATED_GPU", str(path))
     assert of_device(scrape(registry), "1") == set(LABELS)
 
@@ -278,7 +278,9 @@ def fetch(url: str) -> tuple[int, str]:
 @pytest.fixture
 def url(path: Path) -> Iterator[str]:
     collector = GpuCollector()
-    with collector, Server("127.0.0.1", 0, metrics_app(collector)) as server:
+    registry = process_registry()
+    registry.register(collector)
+    with collector, MetricsServer("127.0.0.1", 0, registry) as server:
         server.start()
         yield f"http://127.0.0.1:{server.server_port}"
 

@@ -151,14 +151,3 @@ def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_fit_command_writes_a_loadable_model(tmp_path: Path) -> None:
     fit_main(["--out", str(tmp_path / "made.npz"), "--steps", "2"])
     assert models.load(tmp_path / "made.npz").steps == 2
-
-
-def test_torch_takes_the_same_steps_as_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    losses, batch = {}, examples()
-    for name in models.BACKENDS:
-        monkeypatch.setenv(models.BACKEND_VARIABLE, name)
-        model = models.fresh(1)
-        losses[name] = [model.step(*batch, learning_rate=3.0).loss for _ in range(20)]
-        assert probe_accuracy(models.load(models.SHIPPED_WEIGHTS)) >= 0.97
-    assert losses["torch"] == pytest.approx(losses["numpy"], abs=1e-4)

@@ -41,10 +41,9 @@ _GAUGES = (
 class GpuCollector(Collector):
     """The ``gpu_*`` metrics of all devices, read anew at each scrape.
 
-    A lost device has ``gpu_nvml_up`` 0 and no other series. A figure NVML cannot read is absent, never 0.
-    When NVML as a whole is lost, every device is down, and each scrape tries to initialise it again. XIDs are
-    counted between ``start`` and ``stop``, from NVML's events; the counts outlive a lost device and come back
-    with it.
+    A lost device has ``gpu_nvml_up`` 0 and no readings. A figure NVML cannot read is absent, never 0. When NVML as a
+    whole is lost, every device is down, and each scrape tries to initialise it again. XIDs are counted between
+    ``start`` and ``stop``, from NVML's events; the counts stay while a device is lost, since they tell why.
 
     >>> registry = CollectorRegistry()
     >>> with GpuCollector() as collector:
@@ -96,7 +95,7 @@ class GpuCollector(Collector):
                     gauge.add_metric([gpu_id], value)
             yield gauge
         yield _throttle_reasons(readable)
-        yield _xid_errors({key: count for key, count in xids.items() if str(key[0]) in readable})
+        yield _xid_errors(xids)
 
     def _count_xid(self, index: int, code: int) -> None:
         with self._lock:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid
 from pydantic import TypeAdapter, ValidationError
@@ -18,11 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from harness import chaos
 from harness.errors import InputError, Mistake
 from harness.expectations import EXTENSION, Extension, expectations, problems, shown, type_name
+from harness.experiment_files import experiment_files, parse_file
 from harness.model import Experiment, Fault, Spec
 
-# Far beyond any experiment that somebody wrote, and small enough to be copied without harm.
-_MAX_DEPTH = 50
-_MAX_VALUES = 100_000
 # The run's own phase; its results would be mixed up with those of an experiment of this name.
 _RESERVED_NAMES = frozenset({"baseline"})
 
@@ -35,8 +32,8 @@ def load_experiments(paths: Sequence[Path], spec: Spec | None) -> tuple[Experime
     """
     mistakes: list[Mistake] = []
     experiments = []
-    for path in _files(paths, mistakes):
-        document = _parse(path, mistakes)
+    for path in experiment_files(paths, mistakes):
+        document = parse_file(path, mistakes)
         if document is None:
             continue
         experiment = _read(path, document, mistakes)
@@ -47,61 +44,6 @@ def load_experiments(paths: Sequence[Path], spec: Spec | None) -> tuple[Experime
     if mistakes:
         raise InputError(mistakes)
     return tuple(experiments)
-
-
-def _files(paths: Sequence[Path], mistakes: list[Mistake]) -> Iterable[Path]:
-    for path in paths:
-        if path.is_dir():
-            found = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml", ".json"))
-            if not found:
-                mistakes.append(Mistake(path, "", "holds no experiment (*.yaml, *.yml or *.json)"))
-            yield from found
-        elif path.exists():
-            yield path
-        else:
-            mistakes.append(Mistake(path, "", "does not exist"))
-
-
-def _parse(path: Path, mistakes: list[Mistake]) -> dict[str, Any] | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(Mistake(path, "", f"cannot be read: {error}"))
-        return None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        form = "JSON" if path.suffix == ".json" else "YAML"
-        mistakes.append(Mistake(path, "", f"is not valid {form}: {' '.join(str(error).split()) or 'it is too deep'}"))
-        return None
-    if not isinstance(document, dict):
-        mistakes.append(Mistake(path, "", f"got {type_name(document)}, need a mapping: an experiment of Chaos Toolkit"))
-        return None
-    problem = _unwieldy(document)
-    if problem:
-        mistakes.append(Mistake(path, "", problem))
-        return None
-    return document
-
-
-def _unwieldy(document: Any) -> str:
-    """Why a parsed file cannot be worked with; empty when it can. A few aliases can stand for billions of values."""
-    sizes: dict[int, int] = {}
-
-    def size(value: Any, depth: int) -> int:
-        if not isinstance(value, (dict, list)):
-            return 1
-        if depth > _MAX_DEPTH:
-            raise RecursionError
-        if id(value) not in sizes:
-            inside = value.values() if isinstance(value, dict) else value
-            sizes[id(value)] = 1 + sum(size(each, depth + 1) for each in inside)
-        return sizes[id(value)]
-
-    try:
-        values = size(document, 0)
-    except RecursionError:
-        return f"is nested more than {_MAX_DEPTH} levels deep, or in itself"
-    return f"stands for {values} values, more than {_MAX_VALUES}" if values > _MAX_VALUES else ""
 
 
 def _read(path: Path, document: dict[str, Any], mistakes: list[Mistake]) -> Experiment | None:

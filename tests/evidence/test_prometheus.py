@@ -137,7 +137,7 @@ def test_after_an_absence_it_reads_back_to_before_it(story: Story, server: Scrip
     server.script(RULES, {"data": {"groups": [story.group(2.0)]}})
     server.script(QUERY, b"too busy", status=503)
     story.collector.poll()
-    story.collector._read_until_s = story.clock.now_s() - 30.0
+    story.collector.clock = RunClock(story.clock.origin_monotonic_s - 30.0, story.clock.origin_unix_s)  # 30 s pass
     story.poll(story.group(3.0))
     ranges = [params["query"] for path, params in server.requests if path == QUERY]
     reach_ms = int(ranges[-1].removeprefix("ALERTS[").removesuffix("ms]"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,19 @@ def test_processes_at_once_never_share_a_number(tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
     assert sorted(number for number, _ in names(Ledger(tmp_path))) == list(range(1, 61))
+
+
+def test_a_number_is_taken_only_while_nobody_else_writes(tmp_path: Path) -> None:
+    path = tmp_path / LEDGER_FILE
+    numbers: list[int] = []
+    waiting = threading.Thread(target=lambda: numbers.append(Ledger(tmp_path).open("b", {}).number))
+    with path.open("ab", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(timeout=0.2)
+        other.write(b'{"open": 1, "fault": "a", "record": {}}\n')
+    waiting.join()
+    assert numbers == [2]
 
 
 @pytest.mark.parametrize("tail", [b'{"open": 2, "fault": "b", "rec', b'{"open": 2, "fault": "b", "record": {}}'])

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup certify test check unit e2e clean
+.PHONY: setup certify test check e2e test-torch clean
 
 setup: .venv/.complete
 	@scripts/install-programs
@@ -31,5 +31,12 @@ check: setup
 e2e: setup
 	$(BIN)/pytest -q -m e2e
 
+# The torch backend, in an environment of its own: torch is optional and large.
+test-torch:
+	@test -d .venv-torch || $(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-torch/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	.venv-torch/bin/pytest -q -o norecursedirs= tests/torch_backend
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -48,20 +48,22 @@ def fill_volume(
 
 
 def lose_gpu_cooling(
-    gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(gt=30, le=110)] = 88.0
+    gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(ge=40, le=120)] = 88.0
 ) -> str:
     """The device heats up to this temperature."""
     return current_session().inject("gpu-cooling-lost", gpu=gpu, celsius=celsius)
 
 
-def take_gpu_memory(gpu: Annotated[int, Field(ge=0)] = 0, fraction: Annotated[float, Field(gt=0, le=1)] = 0.95) -> str:
+def take_gpu_memory(
+    gpu: Annotated[int, Field(ge=0)] = 0, fraction: Annotated[float, Field(gt=0, le=0.99)] = 0.95
+) -> str:
     """Fills the device's memory to this share."""
     return current_session().inject("gpu-memory-taken", gpu=gpu, fraction=fraction)
 
 
 def throttle_gpu(
     gpu: Annotated[int, Field(ge=0)] = 0,
-    clock_mhz: Annotated[int, Field(gt=0, le=5000)] = 90,
+    clock_mhz: Annotated[int, Field(ge=1, le=1980)] = 90,
     reason: Literal["thermal", "power", "hw_slowdown", "hw_power_brake"] = "hw_slowdown",
 ) -> str:
     """Holds the device's SM clock down, for this reason."""

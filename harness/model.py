@@ -219,12 +219,16 @@ class InhibitRule:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the checks hold the record against: the stack's own words on alerts, routes and receivers (spec time)."""
+    """What the checks hold the record against: the stack's own words on alerts, routes and receivers (spec time).
+
+    ``external_labels``: what Prometheus adds to every alert it sends; its own ``ALERTS`` series do not show them.
+    """
 
     alerts: tuple[AlertSpec, ...]
     route: Route | None
     receivers: tuple[Receiver, ...]
     inhibit_rules: tuple[InhibitRule, ...] = ()
+    external_labels: Mapping[str, str] = field(default_factory=dict)
 
     def alert(self, name: str) -> tuple[AlertSpec, ...]:
         """Every rule with this alert name; several rules may share one."""

@@ -43,12 +43,14 @@ class PrometheusCollector:
     """Polls one Prometheus and records ``rule``, ``evaluation`` and ``target`` events, and a ``gap`` while it is away.
 
     ``poll_s`` is the owner's polling period: every poll reads twice that far back, so that no evaluation is missed.
+    ``external_labels`` are added to what is recorded, so that an alert has here the labels it is sent with.
     """
 
     url: str
     record: Record
     clock: RunClock
     poll_s: float
+    external_labels: Mapping[str, str] = field(default_factory=dict)
     _http: requests.Session = field(default_factory=direct_session)
     _api: PrometheusConnect = field(init=False)
     _series: dict[Labels, _AlertSeries] = field(default_factory=dict)
@@ -145,7 +147,7 @@ class PrometheusCollector:
                     yield tuple(sorted(alert["labels"].items())), self.clock.from_unix(since_unix_s)
 
     def _record_state(self, labels: Labels, state: str, at_s: float) -> None:
-        named = dict(labels)
+        named = {**self.external_labels, **dict(labels)}
         self.record(RULE, named["alertname"], {"labels": named, "state": state, "at_s": round(at_s, 3)})
 
     def _read_groups(self, groups: list[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:

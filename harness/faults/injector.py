@@ -54,11 +54,12 @@ class Injector:
         self._see(entry, kind.effect, seen="effect", unseen="no-effect", timeout_s=timeout_s, watch=self.watch)
         return _name(entry)
 
-    def heal(self) -> list[str]:
+    def heal(self, *, clear_timeout_s: float | None = None) -> list[str]:
         """Undoes all that is outstanding, the latest first; every entry is tried. What could not be undone is returned.
 
         Only then it looks whether each is gone: one that takes long to clear must not keep the others in.
         """
+        timeout_s = self.effect_timeout_s if clear_timeout_s is None else clear_timeout_s
         failures, undone = [], []
         for entry in self._ledger.outstanding():
             try:
@@ -71,7 +72,7 @@ class Injector:
         for entry in undone:
             cleared = FAULTS[entry.fault].cleared
             if cleared is not None:
-                self._see(entry, cleared, seen="cleared", unseen="not-cleared", timeout_s=self.effect_timeout_s)
+                self._see(entry, cleared, seen="cleared", unseen="not-cleared", timeout_s=timeout_s)
         return failures
 
     def _undo(self, entry: Entry) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from collections.abc import Mapping, Sequence
@@ -25,12 +24,9 @@ def kill(world: World, record: Mapping[str, Any]) -> None:
 
 
 def killed(world: World, record: Mapping[str, Any]) -> str | None:
-    """That another process runs in its place; its start time, from the kernel, tells the two apart."""
-    now = world.processes(record["pod"], record["namespace"])
+    """That the kernel no longer has this process; its start time tells it from a later one of the same number."""
     old = _reference(record["main"])
-    if not now or now[0] == old:
-        return None
-    return f"process {old.pid} is gone; {now[0].pid} started {_ticks_s(now[0]) - _ticks_s(old):.2f} s after it did"
+    return f"process {old.pid} is gone" if world.process_state(old) is None else None
 
 
 def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
@@ -43,7 +39,7 @@ def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) 
 
 def hang(world: World, record: Mapping[str, Any]) -> None:
     """SIGSTOP: the processes keep their sockets and answer nothing."""
-    for process in map(_reference, record["processes"]):
+    for process in _recorded_and_current(world, record):
         world.signal(process, signal.SIGSTOP)
 
 
@@ -55,13 +51,19 @@ def hanging(world: World, record: Mapping[str, Any]) -> str | None:
 
 def resume(world: World, record: Mapping[str, Any]) -> None:
     """SIGCONT to those processes; one that is gone needs none."""
-    for process in map(_reference, record["processes"]):
+    for process in _recorded_and_current(world, record):
         world.signal(process, signal.SIGCONT)
 
 
 def resumed(world: World, record: Mapping[str, Any]) -> str | None:
     """That none of them is stopped any more."""
     return None if "T" in _states(world, record) else "the kernel shows it running again"
+
+
+def _recorded_and_current(world: World, record: Mapping[str, Any]) -> list[ProcessRef]:
+    """The processes planned for, and those that were started since; a pod may fork at any time."""
+    current = world.processes(record["pod"], record["namespace"])
+    return list(dict.fromkeys([*map(_reference, record["processes"]), *current]))
 
 
 def _states(world: World, record: Mapping[str, Any]) -> list[str | None]:
@@ -85,7 +87,3 @@ def _as_json(process: ProcessRef) -> dict[str, Any]:
 
 def _reference(raw: Mapping[str, Any]) -> ProcessRef:
     return ProcessRef(int(raw["pid"]), float(raw["started"]))
-
-
-def _ticks_s(process: ProcessRef) -> float:
-    return process.started / os.sysconf("SC_CLK_TCK")

@@ -25,11 +25,17 @@ class _Watch(RunEventHandler):  # type: ignore[misc]
         self._interruption = interruption
         self._failed = failed
         self._say = say
+        self._rolling_back = False
 
     def started(self, experiment: Experiment, journal: Journal) -> None:
         self._interruption.take_signals()
 
+    def start_rollbacks(self, experiment: Experiment) -> None:
+        self._rolling_back = True
+
     def start_activity(self, activity: Activity) -> None:
+        if not self._rolling_back:
+            self._interruption.check()  # no further fault goes in once somebody wants the run to end
         self._say(str(activity.get("name")))
 
     def activity_completed(self, activity: Activity, run: Run) -> None:
@@ -60,10 +66,10 @@ def run_chaos_toolkit(
 
 
 def _compress_pauses(experiment: dict[str, Any], time_scale: float) -> dict[str, Any]:
-    for section in ("method", "rollbacks"):
-        for activity in experiment.get(section) or []:
-            pauses = activity.get("pauses") or {}
-            for when, pause in pauses.items():
-                if isinstance(pause, (int, float)):
-                    pauses[when] = pause / time_scale
+    probes = (experiment.get("steady-state-hypothesis") or {}).get("probes") or []
+    for activity in (*probes, *(experiment.get("method") or []), *(experiment.get("rollbacks") or [])):
+        pauses = activity.get("pauses") or {}
+        for when, pause in pauses.items():
+            if isinstance(pause, (int, float)) and not isinstance(pause, bool):
+                pauses[when] = pause / time_scale
     return experiment

@@ -26,6 +26,8 @@ RECORDING_PERIOD_S = 0.5
 _POLL_S = 0.1
 # How long after the last bound the harness still looks: what comes too late is worth reporting with its time.
 _GRACE_S = 2.0
+# An interrupted run looks no longer than this whether an undone fault is gone.
+_HURRIED_S = 1.0
 
 
 class Session:
@@ -71,10 +73,18 @@ class Session:
 
     def undo(self) -> list[str]:
         """Nothing; all faults are out. Raises HarnessError naming those that could not be undone."""
-        failures = self.injector.heal()
+        failures = self.injector.heal(clear_timeout_s=self._patience_s())
         if failures:
             raise HarnessError("not undone: " + "; ".join(failures))
         return []
+
+    def _patience_s(self) -> float:
+        """How long to look whether an undone fault is gone: not long when somebody wants the run to end."""
+        try:
+            self._watch()
+        except KeyboardInterrupt:
+            return _HURRIED_S
+        return self.injector.effect_timeout_s
 
     def hold(self, *, at_least_s: float, alerts: Sequence[str]) -> list[str]:
         """The alerts that were notified, of those named and those expected. ``at_least_s``: spec time."""
@@ -151,12 +161,12 @@ class Session:
 
     def _bound_s(self, rule: AlertSpec) -> float:
         assert self.spec.route is not None
-        routes = self.spec.route.resolve({**rule.labels, "alertname": rule.name})
+        routes = self.spec.route.resolve({**self.spec.external_labels, **rule.labels, "alertname": rule.name})
         return max(alert_bounds(rule, route, time_scale=self.time_scale).whole_s for route in routes)
 
     def _resolution_bound_s(self, rule: AlertSpec) -> float:
         assert self.spec.route is not None
-        routes = self.spec.route.resolve({**rule.labels, "alertname": rule.name})
+        routes = self.spec.route.resolve({**self.spec.external_labels, **rule.labels, "alertname": rule.name})
         bounds = [alert_bounds(rule, route, time_scale=self.time_scale) for route in routes]
         return max(bound.inactive_s + bound.resolved_notice_s for bound in bounds)
 
@@ -174,13 +184,13 @@ def open_session(
     state = node.state
     clock = timeline.clock
     collectors: list[Any] = [
-        PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S),
+        PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
         *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
         *extra_collectors,
     ]
     recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
     recorder.start()
-    injector = Injector(world=node, run_dir=Path(state.run_dir), record=timeline.record)
+    injector = Injector(world=node, run_dir=Path(state.run_dir), record=timeline.record, watch=watch)
     return Session(node=node, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch)
 
 

@@ -52,7 +52,7 @@ def render_prometheus(stack: Stack, pods: Sequence[PodAddress], *, time_scale: f
         "rule_files": sorted(rules),
         "scrape_configs": [_scrape(endpoint, pods, time_scale) for endpoint in stack.endpoints],
     }
-    labels = _external_labels(stack, spec)
+    labels = dict(stack.spec.external_labels)
     if labels:
         configuration["global"]["external_labels"] = labels
     if spec.alerting is not None:
@@ -111,14 +111,6 @@ def _scrape(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress], time_scale: fl
     if endpoint.metric_relabelings:
         written["metric_relabel_configs"] = [dict(rule) for rule in endpoint.metric_relabelings]
     return written
-
-
-def _external_labels(stack: Stack, spec: PrometheusSpec) -> dict[str, str]:
-    namespace, name = stack.prometheus_name
-    labels = dict(spec.external_labels)
-    if spec.prometheus_external_label_name:
-        labels[spec.prometheus_external_label_name] = f"{namespace}/{name}"
-    return labels
 
 
 def _alerting(stack: Stack, spec: PrometheusSpec, pods: Sequence[PodAddress]) -> dict[str, Any]:

@@ -56,7 +56,9 @@ def load_stack(root: Path) -> Stack:
         workloads=workloads,
         services=services,
         endpoints=endpoints,
-        spec=Spec(alert_specs(groups, endpoints, evaluation_s), route, receivers, inhibitions),
+        spec=Spec(
+            alert_specs(groups, endpoints, evaluation_s), route, receivers, inhibitions, _external_labels(prometheus)
+        ),
         unselected=(*unselected, *refused, *refused_configurations),
         ignored=(*inventory.ignored(), *probes_left_out(inventory)),
         dashboards=dashboards,
@@ -129,3 +131,12 @@ def _dashboards(inventory: Inventory, mistakes: list[Mistake]) -> Mapping[str, M
                 continue
             found[key.removesuffix(".json")] = content
     return found
+
+
+def _external_labels(prometheus: Found[PrometheusManifest]) -> dict[str, str]:
+    """Those the object states; the operator's own defaults are left out, as the rendering notes."""
+    spec = prometheus.manifest.spec
+    labels = dict(spec.external_labels)
+    if spec.prometheus_external_label_name:
+        labels[spec.prometheus_external_label_name] = "/".join(prometheus.key)
+    return labels

@@ -141,7 +141,7 @@ class LocalNode:
 
     def processes(self, pod: str, namespace: str) -> list[ProcessRef]:
         """A pod's processes, its first container's own first process before all others; empty while it does not run."""
-        found = next(each for each in self.state.pods if (each.name, each.namespace) == (pod, namespace))
+        found = self._pod(pod, namespace)
         inner = {state.name: state.pid for state in self.programs()}
         refs = []
         for program in found.programs.values():
@@ -187,8 +187,14 @@ class LocalNode:
         """The simulated devices' state file; None where the devices are real."""
         return self.paths.gpu if self.state.gpu == "simulated" else None
 
+    def _pod(self, name: str, namespace: str) -> RunningPod:
+        found = next((pod for pod in self.state.pods if (pod.name, pod.namespace) == (name, namespace)), None)
+        if found is None:
+            raise HarnessError(f"no pod {name!r} in namespace {namespace!r}")
+        return found
+
     def _volume(self, pod: str, namespace: str, volume: str) -> Path:
-        found = next(each for each in self.state.pods if (each.name, each.namespace) == (pod, namespace))
+        found = self._pod(pod, namespace)
         if volume not in found.volumes:
             raise HarnessError(f"pod {pod} has no volume {volume!r}; it has: {', '.join(found.volumes) or 'none'}")
         return self.reach(found.volumes[volume])

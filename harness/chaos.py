@@ -48,7 +48,7 @@ def fill_volume(
 
 
 def lose_gpu_cooling(
-    gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(ge=40, le=120)] = 88.0
+    gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(ge=40, le=120)] = 86.0
 ) -> str:
     """The device heats up to this temperature."""
     return current_session().inject("gpu-cooling-lost", gpu=gpu, celsius=celsius)
@@ -80,10 +80,28 @@ def lose_gpu(gpu: Annotated[int, Field(ge=0)] = 0) -> str:
     return current_session().inject("gpu-lost", gpu=gpu)
 
 
+def change_config(workload: str, volume: str, file: str, values: dict[str, Any], namespace: str | None = None) -> str:
+    """Changes keys of a YAML file that the workload's pods have mounted from a ConfigMap."""
+    return current_session().inject(
+        "config-change", workload=workload, volume=volume, file=file, values=values, namespace=namespace
+    )
+
+
+def damage_weights(workload: str, volume: str, file: str, namespace: str | None = None) -> str:
+    """Shuffles the numbers in a model's ``.npz`` file on a volume of each pod: it still loads, and answers nonsense."""
+    session = current_session()
+    return session.inject(
+        "weights-damage", workload=workload, volume=volume, file=file, namespace=namespace, seed=session.seed
+    )
+
+
 def hold(at_least: Duration = "0s", alerts: list[str] | None = None) -> list[str]:
-    """Keeps the faults in for at least this long (spec time), and until each of these alerts, and each that the
-    experiment expects, has been notified or its bound is over. The result names those that were notified."""
-    return current_session().hold(at_least_s=parse_duration(at_least), alerts=alerts or [])
+    """Keeps the faults in for at least this long (spec time), and until each of these alerts has been notified or its
+    bound is over; without a list, each that the experiment expects. The result names those that were notified.
+
+    An empty list waits for none: ``{at_least: 3m, alerts: []}`` is a pause.
+    """
+    return current_session().hold(at_least_s=parse_duration(at_least), alerts=alerts)
 
 
 def undo_faults() -> list[str]:
@@ -95,6 +113,8 @@ FAULT_OF: Mapping[str, str] = {
     "kill_pod": "pod-kill",
     "hang_pod": "pod-hang",
     "fill_volume": "volume-fill",
+    "change_config": "config-change",
+    "damage_weights": "weights-damage",
     "lose_gpu_cooling": "gpu-cooling-lost",
     "take_gpu_memory": "gpu-memory-taken",
     "throttle_gpu": "gpu-throttle",
@@ -108,6 +128,8 @@ ACTIVITIES: Mapping[str, Callable[..., Any]] = {
         kill_pod,
         hang_pod,
         fill_volume,
+        change_config,
+        damage_weights,
         lose_gpu_cooling,
         take_gpu_memory,
         throttle_gpu,

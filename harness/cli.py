@@ -207,6 +207,96 @@ def down(run_dir: Path | None) -> int:
     return 0
 
 
+@cli.command()
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+def heal(run_dir: Path | None) -> int:
+    """Undoes what a killed run left broken: in RUN_DIR, or in every run below reports/. Exit code 4 where it cannot.
+
+    \b
+    Examples:
+      harness heal
+      harness heal reports/20260101-120000
+    """
+    from harness.environments.local.node import STATE_FILE
+    from harness.run.healing import heal as heal_run
+
+    failed = False
+    directories = [run_dir] if run_dir else sorted(path.parent for path in Path("reports").glob(f"*/{STATE_FILE}"))
+    for directory in directories:
+        healed = heal_run(directory)
+        how = "went with the environment" if healed.gone else "undone"
+        for name in healed.undone:
+            click.echo(f"{directory}: {name}: {how}")
+        for failure in healed.failures:
+            click.echo(f"{directory}: not undone: {failure}", err=True)
+        failed = failed or bool(healed.failures)
+        if not healed.undone and not healed.failures:
+            click.echo(f"{directory}: nothing to undo")
+    if not directories:
+        click.echo("no run below reports/ describes an environment")
+    return EXIT_HARNESS_FAILED if failed else 0
+
+
+@cli.command()
+@click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def check(run_dir: Path) -> int:
+    """Judges a run again from its evidence alone, and says whether that agrees with its result.json.
+
+    \b
+    Example:
+      harness check reports/20260101-120000
+    """
+    from harness.report import to_text
+    from harness.run.judgement import judge_directory
+    from harness.run.reporting import differences
+
+    result, _, _ = judge_directory(run_dir)
+    click.echo(to_text(result, colour=sys.stdout.isatty()))
+    different = differences(result, run_dir)
+    if different:
+        raise HarnessError("the evidence does not agree with result.json: " + "; ".join(different))
+    click.echo("\nagrees with result.json")
+    return EXIT[result.verdict]
+
+
+@cli.command()
+@click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def report(run_dir: Path) -> int:
+    """Writes a run's reports again from its evidence.
+
+    \b
+    Example:
+      harness report reports/20260101-120000
+    """
+    from harness.run.judgement import judge_directory
+    from harness.run.reporting import write_reports
+
+    result, events, spec = judge_directory(run_dir)
+    click.echo(write_reports(result, events, spec, run_dir, colour=sys.stdout.isatty()))
+    click.echo(f"\nreport: {run_dir / 'report.html'}")
+    return EXIT[result.verdict]
+
+
+@cli.command("list")
+@_stack_option
+@click.option(
+    "--experiments", "experiments", type=click.Path(path_type=Path), default=_EXPERIMENTS, help="File or directory."
+)
+def list_all(stack: Path, experiments: Path) -> int:
+    """Shows the stack's workloads, alerts and receivers, the experiments, and every fault with its parameters.
+
+    \b
+    Examples:
+      harness list
+      harness list --stack deploy/monitoring --experiments my-experiments
+    """
+    from harness.run.listing import list_experiments, list_faults, list_stack
+
+    for line in (*list_stack(stack), "", *list_experiments(experiments), "", *list_faults()):
+        click.echo(line)
+    return 0
+
+
 def describe(node: Any) -> str:
     """A running environment in a few lines: where it is and how to work with it."""
     state = node.state

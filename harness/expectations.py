@@ -29,12 +29,23 @@ class _Strict(BaseModel):
 
 
 class ExpectedAlert(_Strict):
-    """An alert whose whole life must be seen; ``within`` tightens the way from its condition to the receiver."""
+    """An alert whose whole life must be seen; ``within`` tightens the way from its condition to the receiver.
+
+    ``times``: how often it must fire; without it once or more, as the faults explain.
+    """
 
     alert: str
     receiver: str | None = None
     labels: dict[str, str] = {}
     within: Duration | None = None
+    times: Annotated[int, Field(ge=1)] | None = None
+
+
+class ExpectedPending(_Strict):
+    """An alert whose condition must become true this often without it firing."""
+
+    alert: str
+    times: Annotated[int, Field(ge=1)]
 
 
 class LoadBound(_Strict):
@@ -80,6 +91,7 @@ class Expect(_Strict):
     """All an experiment expects; without alerts none may fire."""
 
     alerts: list[ExpectedAlert] = []
+    pending: list[ExpectedPending] = []
     load: ExpectedLoad | None = None
     restarts: list[ExpectedRestarts] = []
 
@@ -97,6 +109,10 @@ def expectations(expect: Expect) -> Iterable[Expectation]:
     for alert in expect.alerts:
         names = {"alert": alert.alert, "receiver": alert.receiver, "labels": alert.labels}
         yield Expectation("alert", names, parse_duration(alert.within) if alert.within else None)
+        if alert.times is not None:
+            yield Expectation("times", {**names, "state": "firing", "times": alert.times})
+    for pending in expect.pending:
+        yield Expectation("times", {"alert": pending.alert, "state": "pending", "times": pending.times})
     if not expect.alerts:
         yield Expectation("quiet", {})
     for restarts in expect.restarts:

@@ -11,6 +11,7 @@ from harness.checks.faults import check_faults, check_method
 from harness.checks.load import check_load
 from harness.checks.pods import check_restarts
 from harness.checks.record import check_record
+from harness.checks.times import check_times
 from harness.checks.window import Window, windows
 from harness.model import AlertSpec, CheckResult, Event, Expectation, Experiment, Spec, Verdict
 
@@ -84,6 +85,8 @@ def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: flo
         return check_alert(expectation, window, spec, time_scale=time_scale)
     if expectation.kind == "load":
         return check_load(expectation, window, time_scale=time_scale)
+    if expectation.kind == "times":
+        return [check_times(expectation, window)]
     if expectation.kind == "restarts":
         return [check_restarts(expectation, window)]
     if expectation.kind == "quiet":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.faults import disk, gpu, pod
+from harness.faults import disk, files, gpu, pod
 from harness.faults.world import World
 
 # All that is needed to inject, see and undo one fault, as JSON: it is on disk before the fault is in.
@@ -59,6 +59,26 @@ FAULTS: Mapping[str, FaultKind] = {
             disk.freed,
             "statvfs",
             "a size-limited volume",
+        ),
+        FaultKind(
+            "config-change",
+            files.plan_config,
+            files.change_config,
+            files.config_changed,
+            files.restore_config,
+            files.config_restored,
+            "the file as the pod has it",
+            "a YAML file from a ConfigMap",
+        ),
+        FaultKind(
+            "weights-damage",
+            files.plan_damage,
+            files.damage,
+            files.damaged,
+            files.restore_weights,
+            files.weights_restored,
+            "the file's checksum",
+            "weights in NumPy's .npz form on a volume",
         ),
         FaultKind(
             "gpu-cooling-lost", gpu.plan, gpu.lose_cooling, gpu.hot, gpu.restore_cooling, gpu.cool, _DEVICE, _SIMULATED

@@ -130,6 +130,9 @@ def _target(record: Mapping[str, Any]) -> str:
         return str(record["pod"])
     if "fills" in record:
         return ", ".join(f"{each['pod']}:{record['volume']}" for each in record["fills"])
+    for many in ("changes", "damages"):
+        if many in record:
+            return ", ".join(f"{each['pod']}:{record['volume']}/{record['file']}" for each in record[many])
     return f"gpu {record['gpu']}" if "gpu" in record else ""
 
 

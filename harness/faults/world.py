@@ -41,6 +41,13 @@ class World(Protocol):
     def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
         """A file in a pod's volume."""
 
+    def config_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+        """A file that a pod has mounted from a ConfigMap or Secret, where it can be changed for this pod alone."""
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own directory, for what undoing needs beside the ledger."""
+
     @property
     def simulated_gpus(self) -> Path | None:
         """The simulated devices' state file; None where the devices are real."""

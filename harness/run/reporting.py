@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from harness.errors import InputError, Mistake
 from harness.model import Event, RunResult, Spec
-from harness.report import to_html, to_json_text, to_junit, to_text
+from harness.report import from_json, to_html, to_json_text, to_junit, to_text
 
 REPORTS = Path("reports")
+RESULT_FILE = "result.json"
 
 
 def new_run_directory(asked: Path | None, *, now: datetime) -> Path:
@@ -37,9 +40,27 @@ def new_run_directory(asked: Path | None, *, now: datetime) -> Path:
     raise InputError([Mistake("--report", "", f"{REPORTS / name} and 98 more exist already")])
 
 
+def differences(result: RunResult, run_dir: Path) -> list[str]:
+    """What a result says otherwise than the ``result.json`` of its run. Raises InputError when that is damaged."""
+    path = run_dir / RESULT_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError([Mistake(path, "", f"cannot be read: {error}")]) from error
+    written = from_json(document, file=str(path))
+    found = []
+    if written.verdict is not result.verdict:
+        found.append(f"verdict {written.verdict.value}, the evidence gives {result.verdict.value}")
+    before = Counter(written.results)
+    after = Counter(result.results)
+    for each in (after - before).keys() | (before - after).keys():
+        found.append(f"{each.experiment}: {each.check}")
+    return sorted(set(found))
+
+
 def write_reports(result: RunResult, events: Sequence[Event], spec: Spec, run_dir: Path, *, colour: bool) -> str:
     """The text for the terminal, after ``result.json``, ``junit.xml`` and ``report.html`` were written."""
-    (run_dir / "result.json").write_text(to_json_text(result), encoding="utf-8")
+    (run_dir / RESULT_FILE).write_text(to_json_text(result), encoding="utf-8")
     (run_dir / "junit.xml").write_text(to_junit(result), encoding="utf-8")
     (run_dir / "report.html").write_text(to_html(result, events, spec), encoding="utf-8")
     return to_text(result, colour=colour)

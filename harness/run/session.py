@@ -86,9 +86,12 @@ class Session:
             return _HURRIED_S
         return self.injector.effect_timeout_s
 
-    def hold(self, *, at_least_s: float, alerts: Sequence[str]) -> list[str]:
-        """The alerts that were notified, of those named and those expected. ``at_least_s``: spec time."""
-        names = sorted({*alerts, *(str(each.params["alert"]) for each in self.expected)})
+    def hold(self, *, at_least_s: float, alerts: Sequence[str] | None) -> list[str]:
+        """Those of the alerts that were notified; None stands for all that are expected.
+
+        ``at_least_s`` is spec time. Raises HarnessError for an alert the stack does not have.
+        """
+        names = sorted({str(each.params["alert"]) for each in self.expected} if alerts is None else set(alerts))
         unknown = [name for name in names if not self.spec.alert(name)]
         if unknown:
             raise HarnessError(f"the stack selects no rule named {', '.join(unknown)}")

@@ -182,6 +182,17 @@ class LocalNode:
         """A file in a pod's volume, as a path that this process can open."""
         return self._volume(pod, namespace, volume) / name
 
+    def config_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+        """A file of a pod's ConfigMap or Secret volume: each pod has its own copy."""
+        if volume not in self._pod(pod, namespace).volumes:
+            raise HarnessError(f"pod {pod} has no volume {volume!r}")
+        return self.paths.files(f"{namespace}_{pod}", volume) / name
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own directory."""
+        return Path(self.state.run_dir)
+
     @property
     def simulated_gpus(self) -> Path | None:
         """The simulated devices' state file; None where the devices are real."""

@@ -1,0 +1,162 @@
+"""Faults of what a pod reads: a changed configuration, damaged model weights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from harness.errors import HarnessError
+from harness.faults.world import Pod, World
+
+Record = Mapping[str, Any]
+_BACKUPS = "backups"
+
+
+def plan_config(
+    world: World, *, workload: str, volume: str, file: str, values: Mapping[str, Any], namespace: str | None
+) -> Record:
+    """The record of setting keys of a YAML file for each of the workload's pods."""
+    changes = []
+    for pod in _pods(world, workload, namespace):
+        path = world.config_file(pod.name, pod.namespace, volume, file)
+        before = _read(path, pod, volume, file).decode()
+        content = yaml.safe_load(before) or {}
+        if not isinstance(content, dict):
+            raise HarnessError(f"{file} on volume {volume} of pod {pod.name} holds no mapping whose keys could be set")
+        after = yaml.safe_dump({**content, **values})
+        changes.append({**_named(pod), "before": before, "after": after})
+    return {"volume": volume, "file": file, "changes": changes}
+
+
+def change_config(world: World, record: Record) -> None:
+    """Each pod finds the changed file, whole, at its next reading."""
+    for change, path in _config_files(world, record):
+        _replace(path, change["after"].encode())
+
+
+def config_changed(world: World, record: Record) -> str | None:
+    """That every file holds what was asked for."""
+    if all(path.read_text(encoding="utf-8") == change["after"] for change, path in _config_files(world, record)):
+        return f"{record['file']} reads as changed for {len(record['changes'])} pods"
+    return None
+
+
+def restore_config(world: World, record: Record) -> None:
+    """Each file is as it was."""
+    for change, path in _config_files(world, record):
+        _replace(path, change["before"].encode())
+
+
+def config_restored(world: World, record: Record) -> str | None:
+    """That every file holds what it held before."""
+    if all(path.read_text(encoding="utf-8") == change["before"] for change, path in _config_files(world, record)):
+        return f"{record['file']} reads as before"
+    return None
+
+
+def plan_damage(world: World, *, workload: str, volume: str, file: str, namespace: str | None, seed: int) -> Record:
+    """The record of damaging a weights file on a volume of each of the workload's pods; the originals are kept."""
+    damages = []
+    for pod in _pods(world, workload, namespace):
+        original = _read(world.volume_file(pod.name, pod.namespace, volume, file), pod, volume, file)
+        _shuffled(original, seed)  # a file that is no weights is refused before anything is touched
+        digest = _digest(original)
+        backup = world.run_dir / _BACKUPS / digest
+        backup.parent.mkdir(exist_ok=True)
+        backup.write_bytes(original)
+        damages.append({**_named(pod), "sha256": digest})
+    return {"volume": volume, "file": file, "seed": seed, "damages": damages}
+
+
+def damage(world: World, record: Record) -> None:
+    """Each pod's weights have their numbers in another order."""
+    for each, path in _weights(world, record):
+        original = (world.run_dir / _BACKUPS / each["sha256"]).read_bytes()
+        _replace(path, _shuffled(original, record["seed"]))
+
+
+def damaged(world: World, record: Record) -> str | None:
+    """That no file has its checksum any more."""
+    if any(_digest(path.read_bytes()) == each["sha256"] for each, path in _weights(world, record)):
+        return None
+    return f"the checksum of {record['file']} differs for {len(record['damages'])} pods"
+
+
+def restore_weights(world: World, record: Record) -> None:
+    """Each pod's weights are the original ones."""
+    for each, path in _weights(world, record):
+        _replace(path, (world.run_dir / _BACKUPS / each["sha256"]).read_bytes())
+
+
+def weights_restored(world: World, record: Record) -> str | None:
+    """That every file has its checksum again."""
+    if all(_digest(path.read_bytes()) == each["sha256"] for each, path in _weights(world, record)):
+        return f"the checksum of {record['file']} is the original one"
+    return None
+
+
+def _config_files(world: World, record: Record) -> list[tuple[Mapping[str, Any], Path]]:
+    return [
+        (each, world.config_file(each["pod"], each["namespace"], record["volume"], record["file"]))
+        for each in record["changes"]
+    ]
+
+
+def _weights(world: World, record: Record) -> list[tuple[Mapping[str, Any], Path]]:
+    return [
+        (each, world.volume_file(each["pod"], each["namespace"], record["volume"], record["file"]))
+        for each in record["damages"]
+    ]
+
+
+def _pods(world: World, workload: str, namespace: str | None) -> Sequence[Pod]:
+    pods = world.pods(workload, namespace)
+    if not pods:
+        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
+    return pods
+
+
+def _named(pod: Pod) -> dict[str, str]:
+    return {"pod": pod.name, "namespace": pod.namespace}
+
+
+def _read(path: Path, pod: Pod, volume: str, file: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HarnessError(f"{file} on volume {volume} of pod {pod.name}: {error.strerror}") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """The file changes whole, as Kubernetes and good programs do it."""
+    partial = path.with_name(f".{path.name}.harness")
+    partial.write_bytes(content)
+    os.chmod(partial, 0o644)
+    partial.replace(path)
+
+
+def _shuffled(content: bytes, seed: int) -> bytes:
+    random = np.random.default_rng(seed)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            # Numbers only: shapes and the file's own notes stay, so that the model still loads.
+            shuffled = {
+                name: random.permutation(array.ravel()).reshape(array.shape) if array.dtype.kind == "f" else array
+                for name, array in arrays.items()
+            }
+    except (OSError, ValueError) as error:
+        raise HarnessError(f"the file holds no weights in NumPy's .npz form: {error}") from error
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **shuffled)
+    return out.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,47 @@
+"""Puts right what a run that was killed, or an environment that stands, still has broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.clock import RunClock
+from harness.environments.local.node import LocalNode, NodeState
+from harness.evidence.timeline import Timeline
+from harness.faults.injector import Injector
+from harness.faults.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What was found in a run's ledger. ``gone``: the environment no longer runs, and its faults went with it."""
+
+    run_dir: Path
+    undone: tuple[str, ...]
+    failures: tuple[str, ...]
+    gone: bool
+
+
+def heal(run_dir: Path) -> Healed:
+    """Undoes every outstanding fault of a run, the latest first; every entry is tried.
+
+    Raises HarnessError when the directory describes no environment or its ledger is damaged.
+    """
+    node = LocalNode(NodeState.load(run_dir))
+    ledger = Ledger(run_dir)
+    outstanding = ledger.outstanding()
+    if not outstanding:
+        return Healed(run_dir, (), (), gone=not node.alive())
+    names = tuple(f"{entry.fault}#{entry.number}" for entry in outstanding)
+    if not node.alive():
+        for entry in outstanding:
+            ledger.close(entry)
+        return Healed(run_dir, names, (), gone=True)
+    number = sum(1 for _ in run_dir.glob("heal-*.jsonl")) + 1
+    timeline = Timeline(run_dir / f"heal-{number}.jsonl", RunClock.start())
+    try:
+        failures = tuple(Injector(world=node, run_dir=run_dir, record=timeline.record).heal())
+    finally:
+        timeline.close()
+    failed = {failure.partition(":")[0] for failure in failures}
+    return Healed(run_dir, tuple(name for name in names if name not in failed), failures, gone=False)

@@ -79,10 +79,12 @@ class Runner:
         out, err = process.communicate(timeout=timeout_s)
         return Outcome(process.returncode, out, err, self.root / "run")
 
-    def certify(self, *args: str, stack: Path | None = None, experiments: tuple[str, ...] = ()) -> Outcome:
+    def certify(
+        self, *args: str, stack: Path | None = None, experiments: tuple[str, ...] = (), timeout_s: float = 400
+    ) -> Outcome:
         chosen = [word for name in experiments for word in ("--experiments", str(CHECKOUT / "experiments" / name))]
         where = ["--stack", str(stack)] if stack else []
-        return self.run("certify", *where, *chosen, "--report", str(self.root / "run"), *args)
+        return self.run("certify", *where, *chosen, "--report", str(self.root / "run"), *args, timeout_s=timeout_s)
 
     def left_outside(self) -> list[str]:
         """Files the command left in its working directory, home or temporary directory."""

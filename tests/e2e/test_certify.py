@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -35,12 +36,10 @@ def test_every_experiment_was_judged_by_its_own_alerts_and_faults(certified: Out
         assert "nothing else fired" in checks
 
 
-def test_alerts_of_the_experiments_are_proved_and_the_others_are_named(certified: Outcome) -> None:
+def test_every_alert_of_the_stack_is_proved(certified: Outcome) -> None:
     alerts = certified.result["coverage"]["alerts"]
-    expected = {"TargetDown", "DiskFilling", "HighGPUTemperature", "GPUThrottled", "HighLatency", "Watchdog"}
-    assert expected <= set(alerts["proved"])
-    assert not set(alerts["proved"]) & set(alerts["unproved"])
-    assert "GPULost" in alerts["unproved"]
+    assert alerts["unproved"] == []
+    assert {"TargetDown", "HighLatency", "TrainingNotProgressing", "GPULost", "Watchdog"} <= set(alerts["proved"])
 
 
 def test_result_says_what_it_rests_on(certified: Outcome) -> None:
@@ -63,9 +62,26 @@ def test_result_says_what_it_rests_on(certified: Outcome) -> None:
         assert all(isinstance(number, int) for number in each["evidence"])
 
 
-def test_stack_is_ready_in_time(certified: Outcome) -> None:
-    (started,) = certified.events("run")
-    assert started["data"]["ready_s"] <= 3.0
+def test_how_long_the_stack_took_is_on_record(certified: Outcome) -> None:
+    (started,) = (event for event in certified.events("run") if event["name"] == "started")
+    assert started["data"]["ready_s"] > 0
+
+
+def test_the_evidence_alone_gives_the_same_verdict(certified: Outcome, runner: Runner) -> None:
+    again = runner.run("check", str(certified.run_dir))
+    assert again.code == 0, again.err
+    assert "agrees with result.json" in again.out
+
+
+def test_a_result_that_was_changed_does_not_agree(certified: Outcome, runner: Runner, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(certified.run_dir, tmp_path / "copy", ignore=shutil.ignore_patterns("node")))
+    timeline = (copy / "timeline.jsonl").read_text(encoding="utf-8")
+    assert '"name":"monitoring/model-serving/pager"' in timeline
+    changed = timeline.replace('"name":"monitoring/model-serving/pager"', '"name":"monitoring/model-serving/void"')
+    (copy / "timeline.jsonl").write_text(changed, encoding="utf-8")
+    again = runner.run("check", str(copy))
+    assert again.code == 4
+    assert "does not agree" in again.err
 
 
 def test_notifications_really_arrived_at_the_receiver_of_their_labels(certified: Outcome) -> None:
@@ -81,6 +97,7 @@ def test_notifications_really_arrived_at_the_receiver_of_their_labels(certified:
 
 
 def test_reports_are_complete_and_open_offline(certified: Outcome) -> None:
+    assert len(certified.events("run")) == 2
     suites = ElementTree.parse(certified.run_dir / "junit.xml").getroot()
     assert int(suites.attrib["tests"]) == len(certified.result["results"])
     html = (certified.run_dir / "report.html").read_text(encoding="utf-8")

@@ -53,8 +53,17 @@ def start_and_wait(runner: Runner, reached: Callable[[Path], bool]) -> tuple[sub
     return process, run_dir
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("reached", [node_started, baseline_begun, fault_is_in, fault_is_undone])
+@pytest.mark.parametrize(
+    ("reached", "number"),
+    [
+        (node_started, signal.SIGINT),
+        (baseline_begun, signal.SIGINT),
+        (fault_is_in, signal.SIGINT),
+        (fault_is_in, signal.SIGTERM),
+        (fault_is_in, signal.SIGHUP),
+        (fault_is_undone, signal.SIGINT),
+    ],
+)
 def test_a_signal_in_any_phase_leaves_nothing_and_is_no_pass(
     runner: Runner, reached: Callable[[Path], bool], number: signal.Signals
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.environments.local.addresses import lease_block
 from harness.environments.local.containers import MAX_VOLUME_BYTES, container_argv, container_environment, expand
 from harness.environments.local.layout import _script
 from harness.environments.local.plan import NodePlan, host_names, hosts_file, plan_node, proxy_configuration
+from harness.environments.local.ports import require_free_ports
 from harness.environments.local.programs import find_program, image_program, require_programs
 from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
 from harness.errors import HarnessError
@@ -229,3 +231,14 @@ def test_two_blocks_leased_at_once_differ_and_a_closed_one_is_free_again() -> No
 def test_configuration_of_the_proxy_is_json(shipped: Stack) -> None:
     found = plan(shipped, workload("web"), services=(service("web", target=9000),))
     assert json.loads(json.dumps(proxy_configuration(found.services)))[0]["targets"][0][1] == 9000
+
+
+def test_a_foreign_server_on_all_addresses_is_named_before_anything_starts(shipped: Stack) -> None:
+    with socket.socket() as foreign:
+        foreign.bind(("0.0.0.0", 0))
+        foreign.listen()
+        port = foreign.getsockname()[1]
+        taken = plan(shipped, workload("web", containers=(container(ports={"http": port}),)))
+        with pytest.raises(HarnessError, match=f"already listens on port {port} "):
+            require_free_ports(taken)
+    require_free_ports(taken)

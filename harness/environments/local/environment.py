@@ -17,6 +17,7 @@ from harness.environments.local.containers import NodePaths, container_argv, vol
 from harness.environments.local.layout import SIMULATED_GPU_DIR, NodeLayout
 from harness.environments.local.node import LocalNode, NodeState, RunningPod, end_sandbox, process_started
 from harness.environments.local.plan import NodePlan, PlannedPod, host_names, plan_node
+from harness.environments.local.ports import require_free_ports
 from harness.environments.local.programs import PROGRAMS, directory_of, program_version, require_programs
 from harness.environments.local.readiness import why_unready
 from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
@@ -71,6 +72,7 @@ class LocalEnvironment:
         whole = plan_node(self._stack, self._block)
         why_not = [(pod, _why_not_run(pod)) for pod in whole.pods]
         plan = replace(whole, pods=tuple(pod for pod, why in why_not if why is None))
+        require_free_ports(plan, self._block.node)
         gpu_name = self._prepare_gpu()
         password = new_password()
         state = self._describe(plan, gpu_name, password)
@@ -212,7 +214,7 @@ class LocalEnvironment:
             assert self._node is not None
             if self._process.poll() is not None:
                 log = (self._paths.root / "node.log").read_text(encoding="utf-8", errors="replace")
-                raise HarnessError(f"the node ended with status {self._process.returncode}: {log.strip()[-1500:]}")
+                raise HarnessError(_why_ended(self._process.returncode, log))
             try:
                 states = self._node.programs()
             except HarnessError:
@@ -242,6 +244,18 @@ class LocalEnvironment:
                         log = self._paths.log(pod.program(container)).read_text(encoding="utf-8", errors="replace")
                         found += log.splitlines()[-lines:]
         return "".join(f"\n    {line[:300]}" for line in found)
+
+
+def _why_ended(status: int, log: str) -> str:
+    """Why the sandbox could not live, with what to do where the cause is known."""
+    said = f"the node ended with status {status}: {log.strip()[-1500:]}"
+    if "namespace" in log or "Can't mount proc" in log:
+        said += (
+            "\nThe local environment needs user namespaces. Ubuntu: sysctl"
+            " kernel.apparmor_restrict_unprivileged_userns=0; in a container: run it privileged; elsewhere: sysctl"
+            " kernel.unprivileged_userns_clone=1"
+        )
+    return said
 
 
 def _why_not_run(pod: PlannedPod) -> str | None:

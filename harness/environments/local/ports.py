@@ -24,8 +24,8 @@ def require_free_ports(plan: NodePlan, node: str | None = None) -> None:
     if taken:
         named = ", ".join(map(str, taken))
         raise HarnessError(
-            f"something on this machine already listens on port {named} of all addresses, where pods of the stack have to"
-            " listen. If these are a distribution's own services: systemctl disable --now prometheus"
+            f"something on this machine already listens on port {named} of all addresses, where pods of the stack have"
+            " to listen. If these are a distribution's own services: systemctl disable --now prometheus"
             " prometheus-alertmanager prometheus-node-exporter"
         )
 

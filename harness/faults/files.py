@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def _shuffled(content: bytes, seed: int) -> bytes:
                 name: random.permutation(array.ravel()).reshape(array.shape) if array.dtype.kind == "f" else array
                 for name, array in arrays.items()
             }
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise HarnessError(f"the file holds no weights in NumPy's .npz form: {error}") from error
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **shuffled)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, Mistake
 from harness.model import Verdict
 from harness.progress import Progress
 
@@ -117,7 +117,7 @@ def certify(
     from harness.run.inputs import read_inputs, require_environment
     from harness.run.reporting import new_run_directory, write_reports
 
-    loaded, experiments = read_inputs(stack, experiment_paths or (_EXPERIMENTS,))
+    loaded, experiments = read_inputs(stack, experiment_paths or (_EXPERIMENTS,), load_target=load_target)
     require_environment()
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
@@ -195,15 +195,18 @@ def down(run_dir: Path | None) -> int:
       harness down
       harness down reports/20260101-120000
     """
+    from harness.environments.local.node import STATE_FILE
     from harness.run.session import running_environments
-    from harness.run.standing import running_environment
+    from harness.run.standing import environment_of
 
-    nodes = (running_environment(run_dir),) if run_dir else running_environments(Path("reports"))
+    if run_dir is not None and not (run_dir / STATE_FILE).exists():
+        raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])
+    nodes = tuple(filter(None, [environment_of(run_dir)])) if run_dir else running_environments(Path("reports"))
     for node in nodes:
         node.stop()
         click.echo(f"down: {node.state.run_dir}")
     if not nodes:
-        click.echo("no environment is running below reports/")
+        click.echo(f"already down: {run_dir}" if run_dir else "no environment is running below reports/")
     return 0
 
 
@@ -328,7 +331,8 @@ def _exit_code(command: Callable[[], Any]) -> int:
         click.echo(f"the harness failed: {error}", err=True)
         return EXIT_HARNESS_FAILED
     except OSError as error:
-        click.echo(f"the harness failed: {error.filename or ''}: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else "while writing below the run's directory: "
+        click.echo(f"the harness failed: {where}{error.strerror or error}", err=True)
         return EXIT_HARNESS_FAILED
     except Exception:  # noqa: BLE001 - whatever it is, the exit code must say that the harness failed, not the stack
         traceback.print_exc()

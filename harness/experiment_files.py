@@ -25,8 +25,10 @@ def experiment_files(paths: Sequence[Path], mistakes: list[Mistake]) -> Iterable
             if not found:
                 mistakes.append(Mistake(path, "", "holds no experiment (*.yaml, *.yml or *.json)"))
             yield from found
-        elif path.exists():
+        elif path.is_file():
             yield path
+        elif path.exists():
+            mistakes.append(Mistake(path, "", "is no regular file"))
         else:
             mistakes.append(Mistake(path, "", "does not exist"))
 

@@ -9,7 +9,7 @@ from harness.checks.alerts import check_alert, check_quiet
 from harness.checks.baseline import check_baseline
 from harness.checks.faults import check_faults, check_method
 from harness.checks.load import check_load
-from harness.checks.pods import check_restarts
+from harness.checks.pods import check_restarts, check_undisturbed
 from harness.checks.record import check_record
 from harness.checks.times import check_times
 from harness.checks.window import Window, windows
@@ -52,6 +52,8 @@ def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time
     for expectation in experiment.expectations:
         yield from _check(expectation, window, spec, time_scale)
     yield check_quiet(window, spec, expected=alerts, allowed=experiment.allowed_alerts)
+    restarts = [each for each in experiment.expectations if each.kind == "restarts"]
+    yield check_undisturbed(window, expected=restarts)
     yield from check_record(window, spec)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.checks.pods import check_undisturbed
 from harness.checks.quiet import check_quiet, heartbeats
 from harness.checks.record import check_record
 from harness.checks.window import Window, alert_histories
@@ -16,6 +17,7 @@ def check_baseline(window: Window, spec: Spec, *, allowed: Sequence[str] = ()) -
     yield _targets(window)
     for alert in sorted(heartbeats(spec)):
         yield _heartbeat(window, spec, alert)
+    yield check_undisturbed(window, disturbed=False)
     yield from check_record(window, spec)
 
 
@@ -48,6 +50,10 @@ def _heartbeat(window: Window, spec: Spec, alert: str) -> CheckResult:
     history, change = firing[0]
     wanted = {route.receiver for route in spec.route.resolve(history.labels)} if spec.route is not None else set()
     notices = {event.name: event for event in reversed(window.events) if _tells(event, history.labels, window.end_s)}
+    mute = sorted(receiver.name for receiver in spec.receivers if not receiver.integrations and receiver.name in wanted)
+    if mute:
+        summary = f"fires, but is routed to {', '.join(mute)}, which has no integrations: nobody would miss it"
+        return _beat(window, alert, Verdict.FAIL, summary, (change.seq,))
     missing = sorted(wanted - notices.keys())
     if missing or not wanted:
         gaps = tuple(event.seq for event in window.events if event.kind == "gap" and event.name == "receiver")

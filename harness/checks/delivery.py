@@ -7,6 +7,10 @@ from harness.checks.case import CLOCK_SLACK_S, Case
 from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
 from harness.model import CheckResult, Event, Route, Verdict
 
+# Prometheus sends a resolved alert again for this long; the time is fixed in its source (rules/alerting.go,
+# resolvedRetention) and no flag compresses it.
+_RESOLVED_RETENTION_S = 15 * 60.0
+
 
 def routes_to_check(case: Case, history: AlertHistory) -> tuple[tuple[Route, ...], str]:
     """The routes the labels lead to, or only that of the receiver which the expectation names, or none and why."""
@@ -25,16 +29,17 @@ def routes_to_check(case: Case, history: AlertHistory) -> tuple[tuple[Route, ...
 
 
 def group_exists(case: Case, history: AlertHistory, firing: StateChange, route: Route) -> bool:
-    """Whether another alert of the same notification group was firing when this one began to."""
+    """Whether an alert of the same notification group, this very one included, was firing not long before."""
     assert case.spec.route is not None
-    # A group stays for a while after its last alert resolved; until then a new one waits for the interval.
-    since_s = firing.at_s - 2 * route.group_interval_s / case.time_scale
+    # A group stays while Prometheus repeats that its last alert resolved; until then a new one waits for the interval.
+    since_s = firing.at_s - _RESOLVED_RETENTION_S - 2 * route.group_interval_s / case.time_scale
     for other in alert_histories(case.window.events):
-        if other.labels == history.labels or route not in case.spec.route.resolve(other.labels):
+        if route not in case.spec.route.resolve(other.labels):
             continue
         names = {*other.labels, *history.labels} if route.group_by == ("...",) else route.group_by
         same_group = all(other.labels.get(name) == history.labels.get(name) for name in names)
-        if same_group and other.fired_within(since_s, firing.at_s):
+        # A microsecond keeps this firing itself out, which is no earlier one.
+        if same_group and other.fired_within(since_s, firing.at_s - (1e-6 if other.labels == history.labels else 0.0)):
             return True
     return False
 

@@ -14,6 +14,9 @@ def check_faults(experiment: Experiment, window: Window) -> Iterator[CheckResult
     A fault without effect, or never injected, is UNKNOWN: nothing was tested. A fault that stayed in is a FAIL.
     """
     by_fault = window.faults_by_name()
+    if not experiment.faults and not by_fault:
+        summary = "the experiment names no fault of the harness: nothing shows what was disturbed"
+        yield _result(window, "faults: injected", Verdict.UNKNOWN, summary, ())
     missing = len(experiment.faults) - len(by_fault)
     if missing > 0:
         summary = f"{missing} of {len(experiment.faults)} faults were never injected"

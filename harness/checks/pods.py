@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.checks.window import Window
 from harness.model import CheckResult, Expectation, Verdict
 
@@ -28,3 +30,27 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
     evidence = tuple(event.seq for event in (*events, *gaps[:1]))
     check = f"pod {workload}: restarted"
     return CheckResult(window.name, check, verdict, len(started), expected, "restarts", summary, evidence)
+
+
+def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), disturbed: bool = True) -> CheckResult:
+    """That no pod was started or ended that no fault was aimed at and no expectation speaks of.
+
+    Where a fault is in it may be the fault's consequence, which somebody has to say: UNKNOWN. Without one it is a FAIL.
+    """
+    spoken_of = {str(each.params["workload"]) for each in expected}
+    aimed_at = {str(event.data.get("target")) for event in window.of_kind("fault") if event.data.get("target")}
+    events = [
+        event
+        for event in window.of_kind("pod")
+        if event.name not in aimed_at | spoken_of and event.data["workload"] not in spoken_of
+    ]
+    named = sorted({f"{event.name} {event.data['status']}" for event in events})
+    evidence = tuple(event.seq for event in events)[:20]
+    if not events and (list(window.of_kind("gap", "pods")) or not any(window.of_kind("evaluation"))):
+        verdict, summary = Verdict.UNKNOWN, "nothing shows that the pods were watched throughout"
+    elif not events:
+        verdict, summary = Verdict.PASS, "no pod was started or ended that nobody disturbed"
+    else:
+        verdict = Verdict.UNKNOWN if disturbed else Verdict.FAIL
+        summary = f"though nothing was aimed at them and no `restarts` expects it: {', '.join(named)}"
+    return CheckResult(window.name, "pods: undisturbed", verdict, len(events), 0, "changes", summary, evidence)

@@ -30,6 +30,21 @@ def check_record(window: Window, spec: Spec) -> Iterator[CheckResult]:
     else:
         yield _result(window, check, Verdict.PASS, 0, "every source answered throughout", ())
     yield _evaluated(window, spec)
+    yield _delivered(window)
+
+
+def _delivered(window: Window) -> CheckResult:
+    """That no Alertmanager says it gave up on a notification: of several integrations each has to work."""
+    failed = list(window.of_kind("undelivered"))
+    check = "notifications: none lost"
+    if failed:
+        named = sorted({f"{event.name} ({event.data['alertmanager']})" for event in failed})
+        count = sum(float(event.data["failed"]) for event in failed)
+        summary = f"Alertmanager could not deliver by {', '.join(named)}"
+        return _result(window, check, Verdict.FAIL, count, summary, failed)
+    if not list(window.of_kind("evaluation")):
+        return _result(window, check, Verdict.UNKNOWN, None, "nothing was recorded", ())
+    return _result(window, check, Verdict.PASS, 0, "no Alertmanager reports a notification it could not deliver", ())
 
 
 def _evaluated(window: Window, spec: Spec) -> CheckResult:

@@ -3,9 +3,9 @@
 Times inside ``data`` are seconds since the run began (``*_s``) unless the name says ``unix``. A key that was not
 observed is absent or null, never zero.
 
-========== =================== ================================================================================
+=========== ================== ================================================================================
 kind       name                data
-========== =================== ================================================================================
+=========== ================== ================================================================================
 run        started, ended      run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s;
                                at the end interrupted: the signal's name or null
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
@@ -24,7 +24,8 @@ target     the scrape pool     instance, health: ``up``, ``down`` or ``unknown``
 gap        the source's name   from_s, to_s, error: the source could not be read in between
 sample     the alert's name    at_s, labels, value: what its rule compares, for the report
 note       what it is about    activity and error of an activity that failed
-========== =================== ================================================================================
+undelivered integration        alertmanager, failed: how many notifications it gave up delivering
+=========== ================== ================================================================================
 """
 
 from __future__ import annotations
@@ -41,4 +42,5 @@ TARGET = "target"
 GAP = "gap"
 SAMPLE = "sample"
 NOTE = "note"
-KINDS = frozenset({RUN, PHASE, POD, FAULT, RULE, EVALUATION, NOTICE, LOAD, TARGET, GAP, SAMPLE, NOTE})
+UNDELIVERED = "undelivered"
+KINDS = frozenset({RUN, PHASE, POD, FAULT, RULE, EVALUATION, NOTICE, LOAD, TARGET, GAP, SAMPLE, NOTE, UNDELIVERED})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.environments.local.programs import PROGRAMS, require_programs
@@ -11,13 +11,17 @@ from harness.experiment import load_experiments
 from harness.model import Experiment
 from harness.stack import Stack, load_stack
 
+CHAOS_MODULE = "harness.chaos"
+
 
 def require_environment() -> None:
     """Raises HarnessError naming the programs the local environment needs and this machine lacks."""
     require_programs(PROGRAMS)
 
 
-def read_inputs(stack_dir: Path, experiment_paths: Sequence[Path]) -> tuple[Stack, tuple[Experiment, ...]]:
+def read_inputs(
+    stack_dir: Path, experiment_paths: Sequence[Path], *, load_target: str | None = None
+) -> tuple[Stack, tuple[Experiment, ...]]:
     """The stack and the experiments. Raises InputError with the mistakes of both."""
     mistakes: list[Mistake] = []
     stack = None
@@ -30,6 +34,44 @@ def read_inputs(stack_dir: Path, experiment_paths: Sequence[Path]) -> tuple[Stac
         experiments = load_experiments(experiment_paths, stack.spec if stack else None)
     except InputError as error:
         mistakes += error.mistakes
+    if stack is not None:
+        mistakes += _absent(stack, experiments)
+        if load_target is not None:
+            mistakes += _no_service(stack, load_target)
     if mistakes or stack is None:
         raise InputError(mistakes)
     return stack, experiments
+
+
+def _no_service(stack: Stack, target: str) -> Iterator[Mistake]:
+    known = [f"{each.namespace}/{each.name}:{port.port}" for each in stack.services for port in each.ports]
+    if target not in known:
+        named = ", ".join(known) or "none"
+        yield Mistake(
+            "--load-target", "", f"got {target!r}, need namespace/service:port of a Service; there are: {named}"
+        )
+
+
+def _absent(stack: Stack, experiments: Sequence[Experiment]) -> Iterator[Mistake]:
+    """Workloads and volumes that an experiment's faults name and the stack does not have."""
+    for experiment in experiments:
+        for at, activity in enumerate(experiment.document["method"]):
+            provider = activity.get("provider") or {}
+            arguments = provider.get("arguments") or {}
+            if provider.get("module") != CHAOS_MODULE or "workload" not in arguments:
+                continue
+            where = f"method[{at}].provider.arguments"
+            name, namespace = arguments["workload"], arguments.get("namespace")
+            found = [
+                workload
+                for workload in stack.workloads
+                if name in (workload.name, *workload.pod_names()) and namespace in (None, workload.namespace)
+            ]
+            if not found:
+                known = ", ".join(sorted({workload.name for workload in stack.workloads}))
+                problem = f"the stack has no workload {name!r}; it has: {known}"
+                yield Mistake(experiment.path, f"{where}.workload", problem)
+            volumes = sorted({volume.name for workload in found for volume in workload.volumes})
+            if found and "volume" in arguments and arguments["volume"] not in volumes:
+                problem = f"{name} has no volume {arguments['volume']!r}; it has: {', '.join(volumes) or 'none'}"
+                yield Mistake(experiment.path, f"{where}.volume", problem)

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.checks.bounds import alert_bounds
+from harness.checks.bounds import AlertBounds, alert_bounds
 from harness.checks.window import alert_histories
 from harness.clock import DeadlineExceeded, RunClock, wait_until
 from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
 from harness.errors import HarnessError, InputError, Mistake
+from harness.evidence.deliveries import DeliveryCollector
 from harness.evidence.notices import NoticeCollector
 from harness.evidence.prometheus import PrometheusCollector
 from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
-from harness.model import AlertSpec, Event, Expectation, Spec
+from harness.model import AlertSpec, Event, Expectation, Route, Spec
 from harness.stack import load_stack
 
 RUN_VARIABLE = "HARNESS_RUN"
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
 _POLL_S = 0.1
+_NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
 # How long after the last bound the harness still looks: what comes too late is worth reporting with its time.
 _GRACE_S = 2.0
 # An interrupted run looks no longer than this whether an undone fault is gone.
@@ -163,15 +166,16 @@ class Session:
         return {alert.name for alert in self.spec.alerts if alert.metrics}
 
     def _bound_s(self, rule: AlertSpec) -> float:
-        assert self.spec.route is not None
-        routes = self.spec.route.resolve({**self.spec.external_labels, **rule.labels, "alertname": rule.name})
-        return max(alert_bounds(rule, route, time_scale=self.time_scale).whole_s for route in routes)
+        return max(bound.whole_s for bound in self._bounds(rule))
 
     def _resolution_bound_s(self, rule: AlertSpec) -> float:
-        assert self.spec.route is not None
-        routes = self.spec.route.resolve({**self.spec.external_labels, **rule.labels, "alertname": rule.name})
-        bounds = [alert_bounds(rule, route, time_scale=self.time_scale) for route in routes]
-        return max(bound.inactive_s + bound.resolved_notice_s for bound in bounds)
+        return max(bound.inactive_s + bound.resolved_notice_s for bound in self._bounds(rule))
+
+    def _bounds(self, rule: AlertSpec) -> list[AlertBounds]:
+        """For each route of the alert; without an Alertmanager there is nothing to wait for beyond the rule itself."""
+        labels = {**self.spec.external_labels, **rule.labels, "alertname": rule.name}
+        routes = self.spec.route.resolve(labels) if self.spec.route is not None else (_NOWHERE,)
+        return [alert_bounds(rule, route, time_scale=self.time_scale) for route in routes]
 
 
 def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) -> bool:
@@ -189,6 +193,7 @@ def open_session(
     collectors: list[Any] = [
         PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
         *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
+        *(DeliveryCollector(url, timeline.record) for url in state.alertmanagers),
         *extra_collectors,
     ]
     recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
@@ -236,7 +241,10 @@ def find_environment(reports: Path) -> LocalNode:
 
 def running_environments(reports: Path) -> tuple[LocalNode, ...]:
     """The environments below a directory of runs whose processes are alive, by the names of their directories."""
-    nodes = (LocalNode(NodeState.load(path.parent)) for path in sorted(reports.glob(f"*/{STATE_FILE}")))
+    nodes = []
+    for path in sorted(reports.glob(f"*/{STATE_FILE}")):
+        with suppress(HarnessError):  # one damaged directory must not hide the others
+            nodes.append(LocalNode(NodeState.load(path.parent)))
     return tuple(node for node in nodes if node.alive())
 
 

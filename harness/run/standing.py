@@ -7,7 +7,6 @@ from pathlib import Path
 
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.node import LocalNode, NodeState
-from harness.errors import HarnessError
 from harness.run.interrupt import Interruption
 from harness.stack import Stack
 
@@ -26,9 +25,7 @@ def stand_up(stack: Stack, run_dir: Path, *, time_scale: float, seed: int, say: 
             raise
 
 
-def running_environment(run_dir: Path) -> LocalNode:
-    """The environment of a run directory. Raises HarnessError when none is described or running there."""
+def environment_of(run_dir: Path) -> LocalNode | None:
+    """The environment of a run directory; None when it no longer runs. Raises HarnessError when none is described."""
     node = LocalNode(NodeState.load(run_dir))
-    if not node.alive():
-        raise HarnessError(f"{run_dir}: its environment is not running")
-    return node
+    return node if node.alive() else None

@@ -44,6 +44,9 @@ def read_documents(root: Path, mistakes: list[Mistake]) -> tuple[list[Document],
     documents: list[Document] = []
     digest = hashlib.sha256()
     for path in paths:
+        if path.exists() and not path.is_file():
+            mistakes.append(Mistake(path, "", "is no regular file"))
+            continue
         try:
             content = path.read_bytes()
         except OSError as error:

@@ -8,15 +8,21 @@ from pydantic import Field
 
 from harness.stack.schema import (
     Fields,
+    InnerPath,
     IntOrString,
+    Key,
     KeyReference,
     Labels,
     LabelSelector,
     Manifest,
     Name,
+    ObjectName,
     Quantity,
     Reference,
 )
+
+# More pods than any test needs: a slip of the keyboard must not take the machine's memory.
+MAX_REPLICAS = 200
 
 
 class NamespaceManifest(Manifest):
@@ -26,15 +32,15 @@ class NamespaceManifest(Manifest):
 class ConfigMapManifest(Manifest):
     """A ConfigMap."""
 
-    data: Labels = Field(default_factory=dict)
-    binary_data: Labels = Field(default_factory=dict)
+    data: dict[Key, str] = Field(default_factory=dict)
+    binary_data: dict[Key, str] = Field(default_factory=dict)
 
 
 class SecretManifest(Manifest):
     """A Secret; ``data`` is base64."""
 
-    data: Labels = Field(default_factory=dict)
-    string_data: Labels = Field(default_factory=dict)
+    data: dict[Key, str] = Field(default_factory=dict)
+    string_data: dict[Key, str] = Field(default_factory=dict)
 
 
 class ServicePortFields(Fields):
@@ -125,7 +131,7 @@ class ContainerPort(Fields):
 class MountFields(Fields):
     name: Name
     mount_path: Name
-    sub_path: str = ""
+    sub_path: InnerPath = ""
     read_only: bool = False
 
 
@@ -135,7 +141,7 @@ class Resources(Fields):
 
 
 class ContainerFields(Fields):
-    name: Name
+    name: ObjectName
     image: Name
     command: list[str] = Field(default_factory=list)
     args: list[str] = Field(default_factory=list)
@@ -156,7 +162,7 @@ class EmptyDir(Fields):
 
 class KeyToPath(Fields):
     key: Name
-    path: Name
+    path: InnerPath
 
 
 class ConfigMapVolume(Reference):
@@ -178,7 +184,7 @@ class HostPath(Fields):
 
 
 class VolumeFields(Fields):
-    name: Name
+    name: ObjectName
     empty_dir: EmptyDir | None = None
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
@@ -192,6 +198,7 @@ class PodSpec(Fields):
     volumes: list[VolumeFields] = Field(default_factory=list)
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     service_account_name: str = "default"
+    host_pid: bool = Field(default=False, alias="hostPID")
 
 
 class TemplateMetadata(Fields):
@@ -205,14 +212,14 @@ class PodTemplate(Fields):
 
 
 class ControllerSpec(Fields):
-    replicas: int = Field(default=1, ge=0)
+    replicas: int = Field(default=1, ge=0, le=MAX_REPLICAS)
     selector: LabelSelector
     template: PodTemplate
     volume_claim_templates: list[ClaimTemplate] = Field(default_factory=list)
 
 
 class JobSpec(Fields):
-    parallelism: int = Field(default=1, ge=0)
+    parallelism: int = Field(default=1, ge=0, le=MAX_REPLICAS)
     template: PodTemplate
 
 

@@ -89,6 +89,7 @@ class Workload:
     """Something that runs pods: Deployment, StatefulSet, DaemonSet, Job or Pod, written or made by the operator.
 
     ``operated``: made from a Prometheus or Alertmanager object, as the operator would. ``where``: file and key path.
+    ``host_pid``: its pods see the node's processes, and so the node's mounts, instead of their own.
     """
 
     namespace: str
@@ -104,6 +105,7 @@ class Workload:
     service_account: str
     operated: bool
     where: str
+    host_pid: bool = False
 
     def pod_names(self) -> tuple[str, ...]:
         """Stable names, ``<workload>-0`` and on; the bare name for a Pod."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from harness.stack.manifests import ClaimTemplate, EmptyDir, Resources
+from harness.stack.manifests import MAX_REPLICAS, ClaimTemplate, EmptyDir, Resources
 from harness.stack.promql import check_promql
 from harness.stack.schema import (
     Duration,
@@ -131,7 +131,7 @@ class PodMetadata(Fields):
 class OperatedSpec(Fields):
     """What Prometheus and Alertmanager share."""
 
-    replicas: int = Field(default=1, ge=0)
+    replicas: int = Field(default=1, ge=0, le=MAX_REPLICAS)
     image: str | None = None
     storage: Storage = Storage()
     resources: Resources = Resources()

@@ -4,6 +4,7 @@ words.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
@@ -49,10 +50,32 @@ def _name(text: str) -> str:
     return text
 
 
+def _object_name(text: str) -> str:
+    """What Kubernetes asks of every name at least: it becomes a path's segment, in its API as well as on a node."""
+    if text in ("", ".", "..") or len(text) > 253 or not all(each.isprintable() and each not in "/%" for each in text):
+        raise ValueError(f"got {describe(text)}, need a name: no '/', no '%', no control characters, not '..'")
+    return text
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[-._a-zA-Z0-9]+", text) or text in (".", ".."):
+        raise ValueError(f"got {describe(text)}, need a key of letters, digits, '-', '_' or '.'")
+    return text
+
+
+def _inner_path(text: str) -> str:
+    if text.startswith("/") or ".." in text.split("/"):
+        raise ValueError(f"got {describe(text)}, need a relative path that does not lead out")
+    return text
+
+
 Duration = Annotated[str, PlainValidator(_duration)]
 IntOrString = Annotated[int | str, PlainValidator(_int_or_string)]
 Quantity = Annotated[str, PlainValidator(_quantity)]
 Name = Annotated[str, AfterValidator(_name)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+Key = Annotated[str, AfterValidator(_key)]
+InnerPath = Annotated[str, AfterValidator(_inner_path)]
 Labels = dict[str, str]
 
 
@@ -61,8 +84,8 @@ class Metadata(Fields):
     sends it.
     """
 
-    name: Name
-    namespace: Name = "default"
+    name: ObjectName
+    namespace: ObjectName = "default"
     labels: Labels = Field(default_factory=dict)
     annotations: Labels = Field(default_factory=dict)
 

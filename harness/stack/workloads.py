@@ -135,6 +135,7 @@ class _Reader:
             volumes=reader.volumes(pod, place) + tuple(map(claim_volume, claims)),
             restart_policy=pod.restart_policy,
             service_account=pod.service_account_name,
+            host_pid=pod.host_pid,
             operated=False,
             where=str(found.place),
         )

@@ -198,7 +198,14 @@ def test_a_failing_init_container_keeps_the_main_one_from_starting(tmp_path: Pat
 def run_in_pod(binds: list[sandbox.Bind], *command: str) -> subprocess.CompletedProcess[str]:
     bwrap = require_programs(["bwrap"])["bwrap"]
     argv = sandbox.pod_argv(
-        bwrap=bwrap, read_only=(), binds=binds, hidden=(), environment={}, working_dir=None, command=command
+        bwrap=bwrap,
+        read_only=(),
+        binds=binds,
+        hidden=(),
+        sees_node=False,
+        environment={},
+        working_dir=None,
+        command=command,
     )
     return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
 

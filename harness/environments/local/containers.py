@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ class NodePaths:
 
     def host_path(self, source: str) -> Path:
         """What a pod sees under a host path that is not the machine's own."""
-        return self.root / "host" / source.strip("/")
+        # Resolved as a path of its own root, so that no ``..`` leads out of the node's directory.
+        return self.root / "host" / os.path.normpath(f"/{source}").strip("/")
 
     def log(self, program: str) -> Path:
         """A container's output."""

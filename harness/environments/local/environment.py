@@ -114,7 +114,11 @@ class LocalEnvironment:
     def _describe(self, plan: NodePlan, gpu_name: str, password: str) -> NodeState:
         pods = tuple(_describe_pod(pod) for pod in plan.pods)
         operated = {
-            role: [pod for pod in pods if pod.labels.get("app.kubernetes.io/name") == role]
+            role: [
+                _describe_pod(pod)
+                for pod in plan.pods
+                if pod.workload.operated and pod.address.labels.get("app.kubernetes.io/name") == role
+            ]
             for role in ("prometheus", "alertmanager")
         }
         services = {
@@ -136,7 +140,7 @@ class LocalEnvironment:
             password=password,
             prometheus=_url(operated["prometheus"][0], "web"),
             alertmanagers=tuple(_url(pod, "web") for pod in operated["alertmanager"]),
-            receivers=tuple(_url(pod) for pod in pods if RECEIVER_LABEL.items() <= pod.labels.items()),
+            receivers=tuple(_url(pod) for pod in pods if pod.ports and RECEIVER_LABEL.items() <= pod.labels.items()),
             services=services,
             pods=pods,
             gpu=gpu_name,

@@ -20,6 +20,7 @@ from harness.environments.local.containers import (
 from harness.environments.local.plan import NodePlan, PlannedPod, hosts_file, proxy_configuration
 from harness.environments.local.sandbox import Bind, pod_argv
 from harness.environments.local.supervisor import Program, configuration
+from harness.errors import HarnessError
 from harness.stack.objects import Container, Rendered
 
 SERVICE_PROXY = "service-proxy"
@@ -83,7 +84,7 @@ class NodeLayout:
                 directory = self.paths.files(pod_key(pod.address), volume.name)
                 directory.mkdir(parents=True)
                 for name, content in files.items():
-                    target = directory / name
+                    target = _within(directory, name)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_text(content, encoding="utf-8")
             elif volume.kind == "host_path" and not is_machine_path(volume.source):
@@ -95,7 +96,8 @@ class NodeLayout:
         main = self._argv(pod, container, rendered.flags if rendered else ())
         init = [self._argv(pod, before, ()) for before in pod.workload.init_containers]
         script = self.paths.script(name)
-        script.write_text(_script(init, main, marker=script.with_suffix(".initialized")), encoding="utf-8")
+        marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
+        script.write_text(_script(init, main, marker=marker), encoding="utf-8")
         restart = pod.workload.restart_policy
         return Program(name, str(script), str(self.paths.log(name)), restart)
 
@@ -113,6 +115,7 @@ class NodeLayout:
             binds=binds,
             # The run's directory is no part of the node, and the disk it is on is not the node's disk.
             hidden=[bind.path.rstrip("/") + str(self.paths.root.parent) for bind in binds if bind.source == "/"],
+            sees_node=pod.workload.host_pid,
             environment=variables,
             working_dir=container.working_dir,
             command=[*command, *flags],
@@ -124,11 +127,21 @@ class NodeLayout:
         )
 
 
+def _within(directory: Path, name: str) -> Path:
+    """A file below the directory. Raises HarnessError for a name that leads out of it."""
+    target = directory / name
+    if not target.resolve().is_relative_to(directory.resolve()):
+        raise HarnessError(f"{name!r} leads out of its volume")
+    return target
+
+
 def _script(init: Sequence[Sequence[str]], main: Sequence[str], *, marker: Path | None) -> str:
-    """A shell script that becomes the container; init containers run before it, once, one after another."""
+    """A shell script that becomes the container; init containers run before it, one after another, once for the pod."""
     lines = ["#!/bin/sh"]
     if init and marker is not None:
+        done = shlex.quote(str(marker))
         steps = " && ".join(shlex.join(argv) for argv in init)
-        lines.append(f"[ -e {shlex.quote(str(marker))} ] || {{ {steps} && : > {shlex.quote(str(marker))}; }} || exit 1")
+        # Several containers of a pod start at once: the lock lets one of them do it and the others wait.
+        lines.append(f"( flock 9 && {{ [ -e {done} ] || {{ {steps} && : > {done}; }}; }} ) 9> {done}.lock || exit 1")
     lines.append(f"exec {shlex.join(main)}")
     return "\n".join(lines) + "\n"

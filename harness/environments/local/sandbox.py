@@ -59,15 +59,19 @@ def pod_argv(
     read_only: Iterable[str],
     binds: Sequence[Bind],
     hidden: Sequence[str],
+    sees_node: bool,
     environment: dict[str, str],
     working_dir: str | None,
     command: Sequence[str],
 ) -> list[str]:
     """The command that runs one container inside the node, with its volumes where its manifest mounts them.
 
-    ``hidden``: directories that it finds empty.
+    ``hidden``: directories that it finds empty. ``sees_node``: the node's processes and mounts, not only its own.
     """
-    argv = [bwrap, *_base_root(read_only), "--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
+    # Its own process numbers, as a container has: the kernel ends what its first process leaves behind.
+    alone = [] if sees_node else ["--unshare-pid", "--as-pid-1"]
+    argv = [bwrap, *alone, "--die-with-parent", *_base_root(read_only), "--dev-bind", "/dev", "/dev"]
+    argv += ["--bind", "/proc", "/proc"] if sees_node else ["--proc", "/proc"]
     argv += _shadows([bind.path for bind in binds])
     for bind in sorted(binds, key=lambda bind: bind.path.count("/")):
         argv += ["--ro-bind" if bind.read_only else "--bind", bind.source, bind.path]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, cast
+from xml.parsers.expat import ExpatError
 
 PORT = 9001
 _TIMEOUT_S = 5.0
@@ -86,12 +87,13 @@ class SupervisorClient:
     """Talks to the node's supervisord. Raises OSError or HTTPException while it does not answer."""
 
     def __init__(self, *, address: str, password: str) -> None:
-        url = f"http://harness:{password}@{address}:{PORT}/RPC2"
-        self._server = xmlrpc.client.ServerProxy(url, transport=_TimeoutTransport())
+        self._url = f"http://harness:{password}@{address}:{PORT}/RPC2"
 
     def states(self) -> tuple[ProgramState, ...]:
         """Every program's state, in the order of their names."""
-        infos = cast("list[dict[str, Any]]", self._server.supervisor.getAllProcessInfo())
+        # A proxy keeps one connection, which two threads must not share: each call has its own.
+        with xmlrpc.client.ServerProxy(self._url, transport=_TimeoutTransport()) as server:
+            infos = cast("list[dict[str, Any]]", server.supervisor.getAllProcessInfo())
         return tuple(
             ProgramState(
                 name=info["name"],
@@ -111,4 +113,4 @@ class _TimeoutTransport(xmlrpc.client.Transport):
         return connection
 
 
-UNREACHABLE = (OSError, HTTPException, xmlrpc.client.Error)
+UNREACHABLE = (OSError, HTTPException, xmlrpc.client.Error, ExpatError)

@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from harness.clock import parse_duration
+from harness.expectations import Duration
 from harness.run.session import current_session
-
-
-def _is_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_is_duration)]
 
 
 def kill_pod(workload: str, namespace: str | None = None) -> str:

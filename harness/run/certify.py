@@ -24,11 +24,11 @@ from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.session import Session, open_session, set_current_session
+from harness.run.standing import UP_TIMEOUT_S
 from harness.stack import Stack
 
 Say = Callable[[str], None]
 
-UP_TIMEOUT_S = 60.0
 # How long the stack must stay quiet before anything is broken; spec time.
 _BASELINE_S = 300.0
 # Load has to be flowing and every target scraped before the baseline begins; real time.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness import chaos
 from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.errors import InputError, Mistake
 from harness.experiment import load_experiments
 from harness.model import Experiment
 from harness.stack import Stack, load_stack
-
-CHAOS_MODULE = "harness.chaos"
 
 
 def require_environment() -> None:
@@ -58,7 +57,7 @@ def _absent(stack: Stack, experiments: Sequence[Experiment]) -> Iterator[Mistake
         for at, activity in enumerate(experiment.document["method"]):
             provider = activity.get("provider") or {}
             arguments = provider.get("arguments") or {}
-            if provider.get("module") != CHAOS_MODULE or "workload" not in arguments:
+            if provider.get("module") != chaos.__name__ or "workload" not in arguments:
                 continue
             where = f"method[{at}].provider.arguments"
             name, namespace = arguments["workload"], arguments.get("namespace")

@@ -20,7 +20,7 @@ def stand_up(stack: Stack, run_dir: Path, *, time_scale: float, seed: int, say: 
     with interruption.handled():
         try:
             return environment.up(timeout_s=UP_TIMEOUT_S, progress=say, watch=interruption.check)
-        except BaseException:
+        except BaseException:  # whatever ended it, an interruption included, nothing may be left standing
             environment.down()
             raise
 

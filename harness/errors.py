@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 class HarnessError(Exception):
     """The harness could not do its work (exit code 4)."""
+
+
+class StackNotReady(HarnessError):
+    """The stack did not come up: its own fault, as far as anybody can see, and so a verdict on it.
+
+    ``pods`` maps each pod that is not ready to why, with the last lines it wrote.
+    """
+
+    def __init__(self, *, waited_s: float, pods: Mapping[str, str]) -> None:
+        self.waited_s = waited_s
+        self.pods = dict(pods)
+        named = "\n".join(f"{name}: {why}" for name, why in self.pods.items())
+        super().__init__(f"not ready within {waited_s:g} s:\n{named}")
 
 
 @dataclass(frozen=True, slots=True)

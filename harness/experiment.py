@@ -20,8 +20,8 @@ from harness.expectations import EXTENSION, Extension, expectations, problems, s
 from harness.experiment_files import experiment_files, parse_file
 from harness.model import Experiment, Fault, Spec
 
-# The run's own phase; its results would be mixed up with those of an experiment of this name.
-_RESERVED_NAMES = frozenset({"baseline"})
+# The run's own phases; their results would be mixed up with those of an experiment of this name.
+_RESERVED_NAMES = frozenset({"baseline", "startup"})
 
 
 def load_experiments(paths: Sequence[Path], spec: Spec | None) -> tuple[Experiment, ...]:

@@ -11,6 +11,7 @@ from harness.checks.faults import check_faults, check_method
 from harness.checks.load import check_load
 from harness.checks.pods import check_restarts, check_undisturbed
 from harness.checks.record import check_record
+from harness.checks.startup import check_startup
 from harness.checks.times import check_times
 from harness.checks.window import Window, windows
 from harness.model import AlertSpec, CheckResult, Event, Expectation, Experiment, Spec, Verdict
@@ -21,27 +22,31 @@ BASELINE = "baseline"
 def check_run(
     events: Sequence[Event], experiments: Sequence[Experiment], spec: Spec, *, time_scale: float
 ) -> tuple[CheckResult, ...]:
-    """Every check of a run, in the order of its phases. A phase that never began is UNKNOWN.
+    """Every check of a run, in the order of its phases. A phase that never began is UNKNOWN."""
+    results = [*check_startup(events), *check_phase(events, BASELINE, None, spec, time_scale=time_scale)]
+    for experiment in experiments:
+        results += check_phase(events, experiment.name, experiment, spec, time_scale=time_scale)
+    return tuple(results)
+
+
+def check_phase(
+    events: Sequence[Event], phase: str, experiment: Experiment | None, spec: Spec, *, time_scale: float
+) -> tuple[CheckResult, ...]:
+    """Every check of one phase: of an experiment, or without one of the baseline.
 
     An alert that cannot be compressed says nothing at this time scale: it may fire, and proves nothing.
     """
-    spans = windows(events)
+    window = windows(events).get(phase)
+    if window is None:
+        reasons = {e.data["experiment"]: e.data["reason"] for e in events if (e.kind, e.name) == ("note", "not run")}
+        return (_not_run(phase, reasons.get(phase)),)
     excused = tuple(alert.name for alert in incompressible_alerts(spec, time_scale=time_scale))
-    reasons = {e.data["experiment"]: e.data["reason"] for e in events if (e.kind, e.name) == ("note", "not run")}
-    results: list[CheckResult] = []
-    if BASELINE in spans:
-        results += _cut(spans[BASELINE], check_baseline(spans[BASELINE], spec, allowed=excused))
+    if experiment is None:
+        results = check_baseline(window, spec, allowed=excused)
     else:
-        results.append(_not_run(BASELINE))
-    for experiment in experiments:
-        window = spans.get(experiment.name)
-        if window is None:
-            results.append(_not_run(experiment.name, reasons.get(experiment.name)))
-        else:
-            experiment = replace(experiment, allowed_alerts=(*experiment.allowed_alerts, *excused))
-            results += _cut(window, check_experiment(experiment, window, spec, time_scale=time_scale))
-    results += [_not_finished(window) for window in spans.values() if window.interrupted]
-    return tuple(results)
+        experiment = replace(experiment, allowed_alerts=(*experiment.allowed_alerts, *excused))
+        results = check_experiment(experiment, window, spec, time_scale=time_scale)
+    return (*_cut(window, results), *([_not_finished(window)] if window.interrupted else []))
 
 
 def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time_scale: float) -> Iterator[CheckResult]:
@@ -118,4 +123,4 @@ def _not_finished(window: Window) -> CheckResult:
     return CheckResult(window.name, "run", Verdict.UNKNOWN, None, None, "", "was not finished", ())
 
 
-__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_run", "incompressible_alerts"]
+__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_phase", "check_run", "incompressible_alerts"]

@@ -6,8 +6,10 @@ observed is absent or null, never zero.
 =========== ================== ================================================================================
 kind       name                data
 =========== ================== ================================================================================
-run        started, ended      run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s;
-                               at the end interrupted: the signal's name or null
+run        started             run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s,
+                               prometheus_pod
+run        not ready           waited_s, pods: why each pod that is not ready is not
+run        ended               interrupted: the signal's name or null
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
 pod        the pod's name      status: ``started`` or ``exited``; namespace, workload, container, pid, exit_code,
                                restarts

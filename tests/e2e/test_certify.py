@@ -29,7 +29,7 @@ def test_everything_that_is_shipped_passes(certified: Outcome) -> None:
 
 def test_every_experiment_was_judged_by_its_own_alerts_and_faults(certified: Outcome) -> None:
     results = certified.result["results"]
-    assert {each["experiment"] for each in results} == {"baseline", *EXPERIMENTS}
+    assert {each["experiment"] for each in results} == {"startup", "baseline", *EXPERIMENTS}
     for name in EXPERIMENTS:
         checks = certified.verdicts(name)
         assert any(check.startswith("fault ") and check.endswith("took effect") for check in checks), name

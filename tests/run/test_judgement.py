@@ -95,6 +95,7 @@ def state(run_dir: Path) -> NodeState:
         address="127.9.0.1",
         password="p",
         prometheus="http://127.9.1.1:9090",
+        prometheus_pod="prometheus-0",
         alertmanagers=(),
         receivers=(),
         services={},

@@ -23,7 +23,7 @@ from harness.environments.local.readiness import why_unready
 from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
 from harness.environments.local.sandbox import interpreter_paths, node_argv
 from harness.environments.local.supervisor import new_password
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack, render_alertmanager, render_prometheus
 from harness.stack.objects import Rendered
 
@@ -65,7 +65,7 @@ class LocalEnvironment:
         """The running node, once every pod is ready. ``watch`` is called while waiting and may raise to end it.
 
         Must be called on the main thread: the sandbox ends with the thread that started it.
-        Raises HarnessError naming what is not ready and the last lines of its output.
+        Raises StackNotReady naming what is not ready and the last lines of its output.
         """
         clock = RunClock.start()
         self._block = lease_block(self._seed)
@@ -139,6 +139,7 @@ class LocalEnvironment:
             address=self._block.node,
             password=password,
             prometheus=_url(operated["prometheus"][0], "web"),
+            prometheus_pod=operated["prometheus"][0].name,
             alertmanagers=tuple(_url(pod, "web") for pod in operated["alertmanager"]),
             receivers=tuple(_url(pod) for pod in pods if pod.ports and RECEIVER_LABEL.items() <= pod.labels.items()),
             services=services,
@@ -236,8 +237,8 @@ class LocalEnvironment:
         try:
             wait_until(all_ready, what="every pod is ready", timeout_s=timeout_s, poll_s=0.05)
         except DeadlineExceeded as error:
-            lines = [f"{name}: {why}{self._tail(plan, name)}" for name, why in waiting.items()]
-            raise HarnessError(f"not ready within {timeout_s:g} s:\n" + "\n".join(lines)) from error
+            pods = {name: f"{why}{self._tail(plan, name)}" for name, why in waiting.items()}
+            raise StackNotReady(waited_s=timeout_s, pods=pods) from error
 
     def _tail(self, plan: NodePlan, pod_name: str, lines: int = 5) -> str:
         found = []

@@ -52,6 +52,7 @@ class NodeState:
     address: str
     password: str
     prometheus: str
+    prometheus_pod: str
     alertmanagers: tuple[str, ...]
     receivers: tuple[str, ...]
     services: Mapping[str, str]  # "namespace/name:port" → "address:port"

@@ -1,0 +1,287 @@
+"""A stack that is up under load, with its record: experiments run on it one after another and are judged."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from harness import __version__
+from harness.checks import BASELINE, check_phase, incompressible_alerts
+from harness.checks.alerts import heartbeats
+from harness.clock import RunClock
+from harness.environments.local.environment import LocalEnvironment
+from harness.environments.local.node import LocalNode
+from harness.errors import HarnessError, StackNotReady
+from harness.evidence.pods import PodCollector
+from harness.evidence.timeline import Timeline
+from harness.load.locust_run import LoadPlan, LocustRun
+from harness.model import CheckResult, Event, Experiment, RunResult, Spec
+from harness.run.chaos_toolkit import run_chaos_toolkit
+from harness.run.interrupt import Interruption
+from harness.run.judgement import TIMELINE_FILE, Inputs, judge
+from harness.run.session import Session, open_session, set_current_session
+from harness.run.standing import UP_TIMEOUT_S
+from harness.stack import Stack
+
+Say = Callable[[str], None]
+
+# How long the stack must stay quiet before anything is broken; spec time.
+_BASELINE_S = 300.0
+# Load has to flow and every target to be scraped before the baseline begins, and after each experiment; real time.
+_SETTLE_TIMEOUT_S = 20.0
+# After a fault, load is watched at least this long beyond the time an experiment gives it to recover; real time.
+_AFTER_S = 2.0
+_CATCH_UP_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run. ``load_target``: ``namespace/service:port`` of the inference service; None: found by its label."""
+
+    time_scale: float
+    seed: int
+    load_rate: float
+    load_target: str | None = None
+    load_model: str = "demo-lm"
+
+
+class LiveRun:
+    """One run on one stack. Leaving its ``with`` undoes every fault, ends everything and closes the record.
+
+    ``open`` stands the stack up, ``baseline`` watches it undisturbed, ``experiment`` breaks it. All of them raise
+    KeyboardInterrupt once ``interruption`` has seen a signal. Must be used on the main thread.
+    """
+
+    def __init__(self, stack: Stack, run_dir: Path, options: Options, *, interruption: Interruption, say: Say) -> None:
+        self.stack = stack
+        self.run_dir = run_dir
+        self.options = options
+        self.experiments: tuple[Experiment, ...] = ()
+        self._interruption = interruption
+        self._say = say
+        self._cleanup = ExitStack()
+        self._environment = LocalEnvironment(stack, run_dir, time_scale=options.time_scale, seed=options.seed)
+        self.timeline = Timeline(run_dir / TIMELINE_FILE, RunClock.start())
+        self._node: LocalNode | None = None
+        self._session: Session | None = None
+        self.load: LocustRun | None = None
+        self._cleanup.callback(self.timeline.close)
+        self._cleanup.callback(self._record_end)
+        self._cleanup.callback(self._environment.down)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._cleanup.close()
+
+    @property
+    def node(self) -> LocalNode:
+        """The running node. Raises HarnessError before ``open``."""
+        if self._node is None:
+            raise HarnessError("the stack is not up")
+        return self._node
+
+    @property
+    def session(self) -> Session:
+        """What the activities of experiments act on. Raises HarnessError before ``open``."""
+        if self._session is None:
+            raise HarnessError("the stack is not up")
+        return self._session
+
+    @property
+    def inputs(self) -> Inputs:
+        """What this run was given so far."""
+        return Inputs(
+            run_id=self.run_dir.name,
+            environment=LocalEnvironment.name,
+            time_scale=self.options.time_scale,
+            seed=self.options.seed,
+            stack_path=str(self.stack.root),
+            stack_sha256=self.stack.sha256,
+            spec=self.stack.spec,
+            experiments=self.experiments,
+        )
+
+    def plan(self, *experiments: Experiment) -> None:
+        """Adds experiments to what the run has to answer for: one that is then not run is UNKNOWN."""
+        self.experiments += experiments
+        self.inputs.save(self.run_dir)
+
+    def judge(self) -> RunResult:
+        """The result of what was recorded so far."""
+        return judge(self.inputs, self.timeline.events())
+
+    def results(self, phase: str) -> tuple[CheckResult, ...]:
+        """The checks of one phase that is over: the baseline, or an experiment by its name."""
+        experiment = next((each for each in self.experiments if each.name == phase), None)
+        spec, scale = self.stack.spec, self.options.time_scale
+        return check_phase(self.timeline.events(), phase, experiment, spec, time_scale=scale)
+
+    def open(self) -> None:
+        """Stands the stack up under load. Raises StackNotReady, which is on record, when it does not come up."""
+        self.inputs.save(self.run_dir)
+        try:
+            self._node = self._environment.up(
+                timeout_s=UP_TIMEOUT_S, progress=self._say, watch=self._interruption.check
+            )
+        except StackNotReady as error:
+            self.timeline.record("run", "not ready", {"waited_s": error.waited_s, "pods": error.pods})
+            raise
+        state = self._node.state
+        self._say(f"the stack is ready after {state.ready_s:.1f} s, Prometheus at {state.prometheus}")
+        target, left_out = self._load_target()
+        self._record_start([*state.not_exercised, *left_out])
+        collectors: list[Any] = [PodCollector(self._node, self.timeline.record)]
+        if target is not None:
+            self.load = self._start_load(target)
+            collectors.append(self.load)
+        self._session = open_session(
+            self._node, self._spec, self.timeline, extra_collectors=collectors, watch=self._interruption.check
+        )
+        self._cleanup.callback(self._session.recorder.stop)
+        self._cleanup.callback(self._session.injector.heal)
+        set_current_session(self._session)
+        self._cleanup.callback(set_current_session, None)
+
+    def baseline(self) -> None:
+        """Watches the undisturbed stack: nothing may fire, and heartbeats have to arrive."""
+        session = self.session
+        self._say("settling: first scrapes, first requests")
+        session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
+        self._say("baseline: nothing may fire")
+        self.timeline.record("phase", BASELINE, {"status": "begin"})
+        session.wait(_BASELINE_S / self.options.time_scale)
+        names = heartbeats(self._spec)
+        session.wait_for(lambda: all(session.heard(name) for name in names), session.notice_bound_s(names))
+        session.recorder.catch_up(timeout_s=_CATCH_UP_S)
+        self.timeline.record("phase", BASELINE, {"status": "end"})
+
+    def experiment(self, experiment: Experiment) -> None:
+        """Runs a planned experiment, or records why it would prove nothing at this time scale."""
+        reason = self._not_at_this_scale(experiment)
+        if reason is not None:
+            self._say(f"    not run: {reason}")
+            self.timeline.record("note", "not run", {"experiment": experiment.name, "reason": reason})
+            return
+        with self.phase(experiment):
+            run_chaos_toolkit(
+                experiment.document,
+                time_scale=self.options.time_scale,
+                interruption=self._interruption,
+                failed=self._failed,
+                say=lambda activity: self._say(f"    {activity}"),
+            )
+
+    @contextmanager
+    def phase(self, experiment: Experiment) -> Iterator[None]:
+        """The span of one experiment: what is done inside belongs to it. At its end every fault is undone and every
+        alert that fired is given its time to resolve."""
+        session = self.session
+        self.timeline.record("phase", experiment.name, {"status": "begin", "title": experiment.title})
+        session.begin(experiment.expectations)
+        settled = self._settled()
+        try:
+            yield
+            self._interruption.check()
+            for failure in session.injector.heal():  # an experiment without rollbacks leaves its faults to the harness
+                self._failed("undo", failure)
+            recover_s = max((e.bound_s or 0.0 for e in experiment.expectations if e.kind == "load"), default=0.0)
+            self._say("    waiting for it to be over")
+            session.drain(at_least_s=recover_s / self.options.time_scale + _AFTER_S)
+            if settled:  # Prometheus may have been away; the next experiment needs its eyes
+                session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
+            session.recorder.catch_up(timeout_s=_CATCH_UP_S)
+        finally:
+            interrupted = self._interruption.signal_name is not None
+            data = {"status": "end", "title": experiment.title, "interrupted": interrupted}
+            self.timeline.record("phase", experiment.name, data)
+
+    @property
+    def _spec(self) -> Spec:
+        return self.stack.spec
+
+    def _failed(self, activity: str, error: str) -> None:
+        self.timeline.record("note", "activity failed", {"activity": activity, "error": error})
+
+    def _record_start(self, left_out: list[str]) -> None:
+        state = self.node.state
+        not_exercised = list(left_out)
+        for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
+            reasons = "; ".join(alert.incompressible)
+            not_exercised.append(f"alert {alert.name}: needs --time-scale 1, since it {reasons}")
+        not_exercised += [f"{each}" for each in self.stack.unselected]
+        self.timeline.record(
+            "run",
+            "started",
+            {
+                "run_id": self.run_dir.name,
+                "seed": state.seed,
+                "time_scale": state.time_scale,
+                "environment": LocalEnvironment.name,
+                "gpu": state.gpu,
+                "not_exercised": not_exercised,
+                "versions": {"harness": __version__, "python": platform.python_version(), **state.versions},
+                "ready_s": state.ready_s,
+                "prometheus_pod": state.prometheus_pod,
+            },
+        )
+
+    def _record_end(self) -> None:
+        self.timeline.record("run", "ended", {"interrupted": self._interruption.signal_name})
+
+    def _load_target(self) -> tuple[str | None, list[str]]:
+        """The Service to load, or none and why."""
+        target = self.options.load_target or _inference_service(self.stack, self.node)
+        if target is None:
+            return None, ["load: no Service with the label app: model-serving and a port named http"]
+        return target, []
+
+    def _start_load(self, target: str) -> LocustRun:
+        services = self.node.state.services
+        if target not in services:
+            known = ", ".join(services) or "none"
+            raise HarnessError(f"load: no pod is behind the Service {target}; the stack has: {known}")
+        plan = LoadPlan(
+            base_url=f"http://{services[target]}",
+            rate=self.options.load_rate,
+            duration_s=6 * 3600.0,
+            seed=self.options.seed,
+            model_name=self.options.load_model,
+        )
+        load = LocustRun(plan, run_dir=self.run_dir, clock=self.timeline.clock, record=self.timeline.record)
+        load.start()
+        self._cleanup.callback(load.stop)
+        return load
+
+    def _settled(self) -> bool:
+        """Whether load flows and Prometheus has found every target up."""
+        flowing = self.load is None or self.load.windows > 0
+        return flowing and _all_up(self.timeline.events())
+
+    def _not_at_this_scale(self, experiment: Experiment) -> str | None:
+        """Why the experiment would prove nothing at this time scale; None when it can be run."""
+        expected = {str(each.params["alert"]) for each in experiment.expectations if each.kind == "alert"}
+        for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
+            if alert.name in expected:
+                return f"{alert.name} needs --time-scale 1, since it {'; '.join(alert.incompressible)}"
+        return None
+
+
+def _all_up(events: tuple[Event, ...]) -> bool:
+    health = {(e.name, e.data["instance"]): e.data["health"] for e in events if e.kind == "target"}
+    return bool(health) and set(health.values()) == {"up"}
+
+
+def _inference_service(stack: Stack, node: LocalNode) -> str | None:
+    for service in stack.services:
+        if service.labels.get("app") == "model-serving":
+            for port in service.ports:
+                target = f"{service.namespace}/{service.name}:{port.port}"
+                if port.name == "http" and target in node.state.services:
+                    return target
+    return None

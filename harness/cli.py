@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from harness import __version__
+from harness import __version__, defaults
 from harness.errors import HarnessError, InputError, Mistake
 from harness.model import Verdict
 from harness.progress import Progress
@@ -20,23 +20,17 @@ from harness.progress import Progress
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2}
 EXIT_BAD_INPUT = 3
 EXIT_HARNESS_FAILED = 4
-DEFAULT_TIME_SCALE = 60.0
-DEFAULT_LOAD_RATE = 10.0
-
-_CHECKOUT = Path(__file__).resolve().parents[1]
-_STACK = _CHECKOUT / "fixtures" / "stack"
-_EXPERIMENTS = _CHECKOUT / "experiments"
 
 _stack_option = click.option(
     "--stack",
     type=click.Path(path_type=Path),
-    default=_STACK,
+    default=defaults.STACK,
     help="Directory of manifests. [default: the shipped stack]",
 )
 _scale_option = click.option(
     "--time-scale",
     type=click.FloatRange(min=1, max=1000),
-    default=DEFAULT_TIME_SCALE,
+    default=defaults.TIME_SCALE,
     show_default=True,
     help="Divides every duration of the stack; 1 runs in real time.",
 )
@@ -84,14 +78,14 @@ def cli() -> None:
 @click.option(
     "--load-rate",
     type=click.FloatRange(min=0.1, max=5000),
-    default=DEFAULT_LOAD_RATE,
+    default=defaults.LOAD_RATE,
     show_default=True,
     help="Inference requests per second.",
 )
 @click.option(
     "--load-target", default=None, help="namespace/service:port of the inference Service. [default: by label]"
 )
-@click.option("--load-model", default="demo-lm", show_default=True, help="Name of the model to ask.")
+@click.option("--load-model", default=defaults.LOAD_MODEL, show_default=True, help="Name of the model to ask.")
 def certify(
     stack: Path,
     environment: str,
@@ -117,7 +111,7 @@ def certify(
     from harness.run.inputs import read_inputs, require_environment
     from harness.run.reporting import new_run_directory, write_reports
 
-    loaded, experiments = read_inputs(stack, experiment_paths or (_EXPERIMENTS,), load_target=load_target)
+    loaded, experiments = read_inputs(stack, experiment_paths or (defaults.EXPERIMENTS,), load_target=load_target)
     require_environment()
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
@@ -283,7 +277,11 @@ def report(run_dir: Path) -> int:
 @cli.command("list")
 @_stack_option
 @click.option(
-    "--experiments", "experiments", type=click.Path(path_type=Path), default=_EXPERIMENTS, help="File or directory."
+    "--experiments",
+    "experiments",
+    type=click.Path(path_type=Path),
+    default=defaults.EXPERIMENTS,
+    help="File or directory.",
 )
 def list_all(stack: Path, experiments: Path) -> int:
     """Shows the stack's workloads, alerts and receivers, the experiments, and every fault with its parameters.

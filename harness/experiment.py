@@ -7,6 +7,7 @@ import inspect
 import json
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,34 @@ def load_experiments(paths: Sequence[Path], spec: Spec | None) -> tuple[Experime
     if mistakes:
         raise InputError(mistakes)
     return tuple(experiments)
+
+
+def experiment_in_code(name: str, path: Path, asked: Mapping[str, Any], spec: Spec) -> Experiment:
+    """An experiment whose method is Python: ``asked`` holds ``expect`` and ``allow`` as a file's extension does.
+
+    ``path``: the file it is written in. Raises InputError with every mistake in what is asked.
+    """
+    where = Path(f"{path}: {name}")
+    document = {"title": name, "method": [], "extensions": [{"name": EXTENSION, **asked}]}
+    mistakes: list[Mistake] = []
+    extension = _read_extension(where, document, mistakes)
+    if extension is None:
+        raise InputError(mistakes)
+    experiment = Experiment(
+        name=name,
+        title=name.replace("_", " "),
+        path=str(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        faults=(),
+        expectations=tuple(expectations(extension.expect)),
+        allowed_alerts=tuple(extension.allow),
+        document=document,
+    )
+    mistakes += [replace(each, file=where) for each in _unknown_to(spec, experiment)]
+    mistakes += _reserved(experiment)
+    if mistakes:
+        raise InputError(mistakes)
+    return experiment
 
 
 def _read(path: Path, document: dict[str, Any], mistakes: list[Mistake]) -> Experiment | None:
@@ -181,13 +210,15 @@ def is_receiver(full_name: str, name: str) -> bool:
 def _same_names(experiments: Sequence[Experiment]) -> Iterable[Mistake]:
     first: dict[str, Experiment] = {}
     for experiment in experiments:
-        if experiment.name in _RESERVED_NAMES:
-            yield Mistake(
-                experiment.path, "", f"an experiment cannot be named {experiment.name}: a phase of the run is"
-            )
+        yield from _reserved(experiment)
         known = first.setdefault(experiment.name, experiment)
         if known is not experiment:
             yield Mistake(experiment.path, "", f"has the same name as {known.path}")
+
+
+def _reserved(experiment: Experiment) -> Iterable[Mistake]:
+    if experiment.name in _RESERVED_NAMES:
+        yield Mistake(experiment.path, "", f"an experiment cannot be named {experiment.name}: a phase of the run is")
 
 
 def _complaint(error: Exception) -> str:

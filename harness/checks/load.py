@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from harness.checks.window import Window, finite
 from harness.latencies import Latencies
 from harness.model import CheckResult, Event, Expectation, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """What users felt. ``p95_s`` and ``error_ratio`` (0–1) are None where no request was made.
+
+    ``windows``: the events they come from.
+    """
+
+    requests: int
+    p95_s: float | None
+    error_ratio: float | None
+    windows: tuple[Event, ...]
+
+
+def load_figures(events: Iterable[Event], from_s: float, to_s: float) -> LoadFigures:
+    """The figures over the load's windows that lie wholly within this span of the run."""
+    found = tuple(event for event in events if event.kind == "load" and _inside(event, from_s, to_s))
+    requests = sum(int(event.data["requests"]) for event in found)
+    errors = sum(int(event.data["errors"]) for event in found)
+    latencies = Latencies().merge(*(Latencies.from_json(event.data["latency_buckets"]) for event in found))
+    return LoadFigures(requests, latencies.quantile(0.95), errors / requests if requests else None, found)
 
 
 def check_load(expectation: Expectation, window: Window, *, time_scale: float) -> list[CheckResult]:
@@ -23,17 +48,16 @@ def check_load(expectation: Expectation, window: Window, *, time_scale: float) -
         if span is None:
             results.append(_unknown(window, check, limit, unit, "the fault's effect was not seen"))
             continue
-        found = [event for event in window.events if event.kind == "load" and _inside(event, *span)]
-        measured = _p95_s(found) if figure == "p95" else _error_ratio(found)
+        felt = load_figures(window.events, *span)
+        measured = felt.p95_s if figure == "p95" else felt.error_ratio
         if measured is None:
             results.append(_unknown(window, check, limit, unit, "no requests were made"))
             continue
         verdict = Verdict.PASS if measured <= limit else Verdict.FAIL
-        requests = sum(int(event.data["requests"]) for event in found)
         shown = f"{measured:.3f} s" if figure == "p95" else f"{measured:.2%}"
-        summary = f"{shown} over {requests} requests from {span[0]:.1f} s to {span[1]:.1f} s of the run"
+        summary = f"{shown} over {felt.requests} requests from {span[0]:.1f} s to {span[1]:.1f} s of the run"
         # The first and the last say which stretch was read; all of them would drown the reader.
-        evidence = (found[0].seq, found[-1].seq)
+        evidence = (felt.windows[0].seq, felt.windows[-1].seq)
         results.append(CheckResult(window.name, check, verdict, round(measured, 4), limit, unit, summary, evidence))
     return results
 
@@ -52,15 +76,6 @@ def _span(stage: str, expectation: Expectation, window: Window, time_scale: floa
 def _inside(event: Event, begin_s: float, end_s: float) -> bool:
     from_s, to_s = finite(event.data.get("from_s")), finite(event.data.get("to_s"))
     return from_s is not None and to_s is not None and from_s >= begin_s and to_s <= end_s
-
-
-def _p95_s(found: list[Event]) -> float | None:
-    return Latencies().merge(*(Latencies.from_json(event.data["latency_buckets"]) for event in found)).quantile(0.95)
-
-
-def _error_ratio(found: list[Event]) -> float | None:
-    requests = sum(int(event.data["requests"]) for event in found)
-    return sum(int(event.data["errors"]) for event in found) / requests if requests else None
 
 
 def _unknown(window: Window, check: str, limit: float, unit: str, summary: str) -> CheckResult:

@@ -30,16 +30,23 @@ def read_inputs(
     except InputError as error:
         mistakes += error.mistakes
     try:
-        experiments = load_experiments(experiment_paths, stack.spec if stack else None)
+        experiments = read_experiments(stack, experiment_paths)
     except InputError as error:
         mistakes += error.mistakes
-    if stack is not None:
-        mistakes += _absent(stack, experiments)
-        if load_target is not None:
-            mistakes += _no_service(stack, load_target)
+    if stack is not None and load_target is not None:
+        mistakes += _no_service(stack, load_target)
     if mistakes or stack is None:
         raise InputError(mistakes)
     return stack, experiments
+
+
+def read_experiments(stack: Stack | None, paths: Sequence[Path]) -> tuple[Experiment, ...]:
+    """The experiments, held against what the stack has; None: for themselves. Raises InputError with every mistake."""
+    experiments = load_experiments(paths, stack.spec if stack else None)
+    mistakes = list(_absent(stack, experiments)) if stack is not None else []
+    if mistakes:
+        raise InputError(mistakes)
+    return experiments
 
 
 def _no_service(stack: Stack, target: str) -> Iterator[Mistake]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from harness import __version__
+from harness import __version__, defaults
 from harness.checks import BASELINE, check_phase, incompressible_alerts
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.node import LocalNode
-from harness.errors import HarnessError, StackNotReady
+from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.timeline import Timeline
 from harness.load.locust_run import LoadPlan, LocustRun
@@ -46,7 +46,7 @@ class Options:
     seed: int
     load_rate: float
     load_target: str | None = None
-    load_model: str = "demo-lm"
+    load_model: str = defaults.LOAD_MODEL
 
 
 class LiveRun:
@@ -108,7 +108,16 @@ class LiveRun:
         )
 
     def plan(self, *experiments: Experiment) -> None:
-        """Adds experiments to what the run has to answer for: one that is then not run is UNKNOWN."""
+        """Adds experiments to what the run has to answer for: one that is then not run is UNKNOWN.
+
+        Raises InputError for a name that the run already has: its results could not be told apart.
+        """
+        names = {known.name for known in self.experiments}
+        twice = [each for each in experiments if each.name in names]
+        if twice:
+            raise InputError(
+                [Mistake(each.path, "", f"the run already has an experiment {each.name}") for each in twice]
+            )
         self.experiments += experiments
         self.inputs.save(self.run_dir)
 
@@ -180,26 +189,36 @@ class LiveRun:
     @contextmanager
     def phase(self, experiment: Experiment) -> Iterator[None]:
         """The span of one experiment: what is done inside belongs to it. At its end every fault is undone and every
-        alert that fired is given its time to resolve."""
+        alert that fired is given its time to resolve, also when what was done inside raised."""
         session = self.session
         self.timeline.record("phase", experiment.name, {"status": "begin", "title": experiment.title})
         session.begin(experiment.expectations)
-        settled = self._settled()
+        settled, problem = self._settled(), None
         try:
-            yield
-            self._interruption.check()
-            for failure in session.injector.heal():  # an experiment without rollbacks leaves its faults to the harness
-                self._failed("undo", failure)
-            recover_s = max((e.bound_s or 0.0 for e in experiment.expectations if e.kind == "load"), default=0.0)
-            self._say("    waiting for it to be over")
-            session.drain(at_least_s=recover_s / self.options.time_scale + _AFTER_S)
-            if settled:  # Prometheus may have been away; the next experiment needs its eyes
-                session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
-            session.recorder.catch_up(timeout_s=_CATCH_UP_S)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - it goes on below, once the stack is whole again
+                problem = error
+                self._failed(experiment.name, f"{type(error).__name__}: {error}")
+            self._end(session, experiment, settled=settled)
         finally:
             interrupted = self._interruption.signal_name is not None
             data = {"status": "end", "title": experiment.title, "interrupted": interrupted}
             self.timeline.record("phase", experiment.name, data)
+        if problem is not None:
+            raise problem
+
+    def _end(self, session: Session, experiment: Experiment, *, settled: bool) -> None:
+        """Undoes what is still in and waits until all that follows from it is over."""
+        self._interruption.check()
+        for failure in session.injector.heal():  # an experiment without rollbacks leaves its faults to the harness
+            self._failed("undo", failure)
+        recover_s = max((e.bound_s or 0.0 for e in experiment.expectations if e.kind == "load"), default=0.0)
+        self._say("    waiting for it to be over")
+        session.drain(at_least_s=recover_s / self.options.time_scale + _AFTER_S)
+        if settled:  # Prometheus may have been away; the next experiment needs its eyes
+            session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
+        session.recorder.catch_up(timeout_s=_CATCH_UP_S)
 
     @property
     def _spec(self) -> Spec:

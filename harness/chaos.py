@@ -22,6 +22,12 @@ def kill_pod(workload: str, namespace: str | None = None) -> str:
     return session.inject("pod-kill", workload=workload, namespace=namespace, seed=session.seed)
 
 
+def keep_pod_down(workload: str, namespace: str | None = None) -> str:
+    """SIGKILL to one pod of the workload, and no restart until it is undone, as when its node is gone."""
+    session = current_session()
+    return session.inject("pod-down", workload=workload, namespace=namespace, seed=session.seed)
+
+
 def hang_pod(workload: str, namespace: str | None = None) -> str:
     """SIGSTOP to one pod of the workload: it keeps its connections and answers nothing."""
     session = current_session()
@@ -90,7 +96,8 @@ def damage_weights(workload: str, volume: str, file: str, namespace: str | None 
 
 def hold(at_least: Duration = "0s", alerts: list[str] | None = None) -> list[str]:
     """Keeps the faults in for at least this long (spec time), and until each of these alerts has been notified or its
-    bound is over; without a list, each that the experiment expects. The result names those that were notified.
+    bound is over; without a list, each that the experiment expects, and each heartbeat it expects to fall silent has
+    been missed. The result names those that were notified.
 
     An empty list waits for none: ``{at_least: 3m, alerts: []}`` is a pause.
     """
@@ -104,6 +111,7 @@ def undo_faults() -> list[str]:
 
 FAULT_OF: Mapping[str, str] = {
     "kill_pod": "pod-kill",
+    "keep_pod_down": "pod-down",
     "hang_pod": "pod-hang",
     "fill_volume": "volume-fill",
     "change_config": "config-change",
@@ -119,6 +127,7 @@ ACTIVITIES: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         kill_pod,
+        keep_pod_down,
         hang_pod,
         fill_volume,
         change_config,

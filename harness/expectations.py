@@ -48,6 +48,13 @@ class ExpectedPending(_Strict):
     times: Annotated[int, Field(ge=1)]
 
 
+class ExpectedSilence(_Strict):
+    """A heartbeat that must stop arriving while the fault is in, so that somebody outside can tell, and come back."""
+
+    alert: str
+    receiver: str | None = None
+
+
 class LoadBound(_Strict):
     """What users may feel; at least one figure, since a bound without any would always hold."""
 
@@ -92,6 +99,7 @@ class Expect(_Strict):
 
     alerts: list[ExpectedAlert] = []
     pending: list[ExpectedPending] = []
+    silence: list[ExpectedSilence] = []
     load: ExpectedLoad | None = None
     restarts: list[ExpectedRestarts] = []
 
@@ -113,6 +121,8 @@ def expectations(expect: Expect) -> Iterable[Expectation]:
             yield Expectation("times", {**names, "state": "firing", "times": alert.times})
     for pending in expect.pending:
         yield Expectation("times", {"alert": pending.alert, "state": "pending", "times": pending.times})
+    for silence in expect.silence:
+        yield Expectation("silence", {"alert": silence.alert, "receiver": silence.receiver})
     if not expect.alerts:
         yield Expectation("quiet", {})
     for restarts in expect.restarts:

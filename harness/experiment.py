@@ -186,8 +186,12 @@ def _unknown_to(spec: Spec, experiment: Experiment) -> Iterable[Mistake]:
     at = next(at for at, each in enumerate(extensions) if isinstance(each, dict) and each.get("name") == EXTENSION)
     ours = extensions[at]
     named = [(f"extensions[{at}].allow[{number}]", name) for number, name in enumerate(ours.get("allow", []))]
-    for number, expected in enumerate(ours["expect"].get("alerts", [])):
-        where = f"extensions[{at}].expect.alerts[{number}]"
+    told = [
+        (f"extensions[{at}].expect.{key}[{number}]", expected)
+        for key in ("alerts", "silence")
+        for number, expected in enumerate(ours["expect"].get(key, []))
+    ]
+    for where, expected in told:
         named.append((f"{where}.alert", expected["alert"]))
         receiver = expected.get("receiver")
         if receiver is not None and not any(is_receiver(name, receiver) for name in receivers):

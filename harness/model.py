@@ -222,6 +222,7 @@ class Spec:
     """What the checks hold the record against: the stack's own words on alerts, routes and receivers (spec time).
 
     ``external_labels``: what Prometheus adds to every alert it sends; its own ``ALERTS`` series do not show them.
+    ``resend_delay_s``: how often Prometheus tells Alertmanager again of an alert that still fires.
     """
 
     alerts: tuple[AlertSpec, ...]
@@ -229,6 +230,7 @@ class Spec:
     receivers: tuple[Receiver, ...]
     inhibit_rules: tuple[InhibitRule, ...] = ()
     external_labels: Mapping[str, str] = field(default_factory=dict)
+    resend_delay_s: float = 60.0
 
     def alert(self, name: str) -> tuple[AlertSpec, ...]:
         """Every rule with this alert name; several rules may share one."""

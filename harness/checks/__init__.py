@@ -8,10 +8,11 @@ from dataclasses import replace
 from harness.checks.alerts import check_alert, check_quiet
 from harness.checks.baseline import check_baseline
 from harness.checks.faults import check_faults, check_method
+from harness.checks.heartbeat import check_silence
 from harness.checks.load import check_load
 from harness.checks.pods import check_restarts, check_undisturbed
-from harness.checks.record import check_record
-from harness.checks.startup import check_startup
+from harness.checks.record import blind_span, check_record
+from harness.checks.startup import STARTUP, check_startup
 from harness.checks.times import check_times
 from harness.checks.window import Window, windows
 from harness.model import AlertSpec, CheckResult, Event, Expectation, Experiment, Spec, Verdict
@@ -59,7 +60,8 @@ def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time
     yield check_quiet(window, spec, expected=alerts, allowed=experiment.allowed_alerts)
     restarts = [each for each in experiment.expectations if each.kind == "restarts"]
     yield check_undisturbed(window, expected=restarts)
-    yield from check_record(window, spec)
+    meant = any(each.kind == "silence" for each in experiment.expectations)
+    yield from check_record(window, spec, blind=blind_span(window) if meant else None)
 
 
 def alerts_proved(results: Iterable[CheckResult], spec: Spec) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -94,6 +96,8 @@ def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: flo
         return check_load(expectation, window, time_scale=time_scale)
     if expectation.kind == "times":
         return [check_times(expectation, window)]
+    if expectation.kind == "silence":
+        return list(check_silence(expectation, window, spec, time_scale=time_scale))
     if expectation.kind == "restarts":
         return [check_restarts(expectation, window)]
     if expectation.kind == "quiet":
@@ -123,4 +127,12 @@ def _not_finished(window: Window) -> CheckResult:
     return CheckResult(window.name, "run", Verdict.UNKNOWN, None, None, "", "was not finished", ())
 
 
-__all__ = ["BASELINE", "alerts_proved", "check_experiment", "check_phase", "check_run", "incompressible_alerts"]
+__all__ = [
+    "BASELINE",
+    "STARTUP",
+    "alerts_proved",
+    "check_experiment",
+    "check_phase",
+    "check_run",
+    "incompressible_alerts",
+]

@@ -41,6 +41,16 @@ FAULTS: Mapping[str, FaultKind] = {
     for kind in (
         FaultKind("pod-kill", pod.plan_kill, pod.kill, pod.killed, None, None, "the kernel's process table", "a pod"),
         FaultKind(
+            "pod-down",
+            pod.plan_down,
+            pod.take_down,
+            pod.is_down,
+            pod.bring_up,
+            pod.is_up,
+            "the kernel's process table",
+            "a pod",
+        ),
+        FaultKind(
             "pod-hang",
             pod.plan_hang,
             pod.hang,

@@ -1,4 +1,4 @@
-"""Faults of a pod's processes: killed, or hanging."""
+"""Faults of a pod's processes: killed, kept down, or hanging."""
 
 from __future__ import annotations
 
@@ -27,6 +27,36 @@ def killed(world: World, record: Mapping[str, Any]) -> str | None:
     """That the kernel no longer has this process; its start time tells it from a later one of the same number."""
     old = _reference(record["main"])
     return f"process {old.pid} is gone" if world.process_state(old) is None else None
+
+
+def plan_down(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
+    """The record of killing one of the workload's pods and keeping it from coming back."""
+    return _one_pod(world, workload, namespace, seed)
+
+
+def take_down(world: World, record: Mapping[str, Any]) -> None:
+    """No restart any more, then SIGKILL, so that nothing is put in order first."""
+    world.keep_down(record["pod"], record["namespace"])
+    world.signal(_reference(record["main"]), signal.SIGKILL)
+
+
+def is_down(world: World, record: Mapping[str, Any]) -> str | None:
+    """That the kernel no longer has its process and nothing runs in its place."""
+    old = _reference(record["main"])
+    if world.process_state(old) is not None or world.processes(record["pod"], record["namespace"]):
+        return None
+    return f"process {old.pid} is gone, and none took its place"
+
+
+def bring_up(world: World, record: Mapping[str, Any]) -> None:
+    """It is started again."""
+    world.let_up(record["pod"], record["namespace"])
+
+
+def is_up(world: World, record: Mapping[str, Any]) -> str | None:
+    """That a process runs in its place."""
+    found = world.processes(record["pod"], record["namespace"])
+    return f"process {found[0].pid} runs in its place" if found else None
 
 
 def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:

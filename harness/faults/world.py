@@ -35,6 +35,12 @@ class World(Protocol):
     def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
         """Whether the signal reached that very process."""
 
+    def keep_down(self, pod: str, namespace: str) -> None:
+        """From here on the pod is not started again when it ends. Returns at once; calling it again does nothing."""
+
+    def let_up(self, pod: str, namespace: str) -> None:
+        """The pod is started again, if it is down. Calling it again does nothing."""
+
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         """(size, available) in bytes."""
 

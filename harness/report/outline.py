@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from harness.model import CheckResult, Phase, RunResult, Verdict
 
-BASELINE = "baseline"
+# The phases of a run that are no experiments, in their order.
+TITLES = {"startup": "The stack comes up", "baseline": "The quiet phase before any fault"}
 STAGES = ("inactive before", "pending", "firing", "notified", "resolved", "resolution notified")
 WORST_FIRST = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 
@@ -67,16 +68,16 @@ class Section:
 
 
 def sections(result: RunResult) -> tuple[Section, ...]:
-    """The baseline, if it was reached, every experiment of the run in its order, then any other name the checks use."""
+    """Startup and baseline where they were reached, the experiments in their order, then any name the checks use."""
     phases = {phase.name: phase for phase in reversed(result.phases)}
     titles = {experiment.get("name", ""): experiment.get("title", "") for experiment in result.experiments}
     names = dict.fromkeys([*titles, *(check.experiment for check in result.results)])
-    if BASELINE in names or BASELINE in phases:
-        names = dict.fromkeys([BASELINE, *names])
+    before = [name for name in TITLES if name in names or name in phases]
+    names = dict.fromkeys([*before, *names])
     return tuple(
         Section(
             name=name,
-            title=titles.get(name, "The quiet phase before any fault" if name == BASELINE else ""),
+            title=titles.get(name, TITLES.get(name, "")),
             checks=tuple(check for check in result.results if check.experiment == name),
             phase=phases.get(name),
         )

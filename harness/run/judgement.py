@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.checks import alerts_proved, check_run
+from harness.checks import STARTUP, alerts_proved, check_run
 from harness.errors import InputError, Mistake
 from harness.evidence.timeline import read_timeline
 from harness.model import Event, Experiment, Phase, RunResult, Spec, Verdict
@@ -86,6 +86,8 @@ def _phases(events: Sequence[Event]) -> list[Phase]:
     begun: dict[str, float] = {}
     phases = []
     for event in events:
+        if event.kind == "run" and event.name in ("started", "not ready"):
+            phases.append(Phase(STARTUP, 0.0, event.t_s))
         if event.kind == "phase" and event.data["status"] == "begin":
             begun[event.name] = event.t_s
         elif event.kind == "phase":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checks.bounds import AlertBounds, alert_bounds
+from harness.checks.heartbeat import heartbeat_bounds, missed_at_s
 from harness.checks.window import alert_histories
 from harness.clock import DeadlineExceeded, RunClock, wait_until
 from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
@@ -53,6 +54,7 @@ class Session:
         self.recorder = recorder
         self._watch = watch
         self.expected: tuple[Expectation, ...] = ()
+        self.silences: tuple[Expectation, ...] = ()
         self._since = 0
 
     @property
@@ -67,7 +69,9 @@ class Session:
 
     def begin(self, expected: Iterable[Expectation]) -> None:
         """From here on ``hold`` and ``drain`` look for these expectations."""
-        self.expected = tuple(each for each in expected if each.kind == "alert")
+        expectations = tuple(expected)
+        self.expected = tuple(each for each in expectations if each.kind == "alert")
+        self.silences = tuple(each for each in expectations if each.kind == "silence")
         self._since = len(self.timeline.events())
 
     def inject(self, fault: str, **params: Any) -> str:
@@ -101,7 +105,23 @@ class Session:
         self.wait(at_least_s / self.time_scale)
         bound_s = self.notice_bound_s(names)
         self.wait_for(lambda: all(self._notified(name, "firing") for name in names), bound_s)
+        for silence in self.silences if alerts is None else ():
+            self._wait_until_missed(silence)
         return [name for name in names if self._notified(name, "firing")]
+
+    def _wait_until_missed(self, silence: Expectation) -> None:
+        """Waits until somebody outside can tell that a heartbeat stopped, or the bound for that is over."""
+        bounds = heartbeat_bounds(silence, self.spec, time_scale=self.time_scale)
+        effects = [e for e in self._events() if e.kind == "fault" and e.data["status"] == "effect"]
+        if bounds is None or not effects:
+            return
+        since_s, alert = effects[0].t_s, str(silence.params["alert"])
+
+        def missed() -> bool:
+            now_s = self.timeline.clock.now_s()
+            return missed_at_s(self.timeline.events(), alert, bounds, since_s=since_s, until_s=now_s) <= now_s
+
+        self.wait_for(missed, bounds.missed_s)
 
     def drain(self, *, at_least_s: float) -> None:
         """Waits until every alert that fired has resolved and that was notified, or the bound for it is over."""
@@ -110,6 +130,23 @@ class Session:
         rules = [rule for name in names for rule in self.spec.alert(name)]
         bound_s = max((self._resolution_bound_s(rule) for rule in rules), default=0.0)
         self.wait_for(lambda: all(self._notified(name, "resolved") for name in names), bound_s)
+        for silence in self.silences:
+            self._wait_until_back(silence)
+
+    def _wait_until_back(self, silence: Expectation) -> None:
+        """Waits for the first heartbeat after the fault, or until the bound for it is over."""
+        bounds = heartbeat_bounds(silence, self.spec, time_scale=self.time_scale)
+        gone = [e for e in self._events() if e.kind == "fault" and e.data["status"] in ("undone", "cleared")]
+        if bounds is None or not gone:
+            return
+        since_s, alert = gone[-1].t_s, silence.params["alert"]
+        self.wait_for(lambda: self._beats_since(alert, since_s), bounds.back_s)
+
+    def _beats_since(self, alert: str, since_s: float) -> bool:
+        return any(
+            e.kind == "notice" and (e.data["alertname"], e.data["status"]) == (alert, "firing") and e.t_s > since_s
+            for e in self._events()
+        )
 
     def wait(self, real_s: float) -> None:
         """Waits this long, in real seconds."""

@@ -57,7 +57,12 @@ def load_stack(root: Path) -> Stack:
         services=services,
         endpoints=endpoints,
         spec=Spec(
-            alert_specs(groups, endpoints, evaluation_s), route, receivers, inhibitions, _external_labels(prometheus)
+            alert_specs(groups, endpoints, evaluation_s),
+            route,
+            receivers,
+            inhibitions,
+            external_labels=_external_labels(prometheus),
+            resend_delay_s=parse_duration(prometheus.manifest.spec.rules.alert.resend_delay),
         ),
         unselected=(*unselected, *refused, *refused_configurations),
         ignored=(*inventory.ignored(), *probes_left_out(inventory)),

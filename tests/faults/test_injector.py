@@ -189,7 +189,7 @@ def test_waiting_for_an_effect_ends_when_the_watch_says_so(world: SmallWorld, to
 
 
 # Faults of processes and files have tests of their own, with real ones.
-ELSEWHERE = {"pod-kill", "pod-hang", "config-change", "weights-damage"}
+ELSEWHERE = {"pod-kill", "pod-down", "pod-hang", "config-change", "weights-damage"}
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in ELSEWHERE])

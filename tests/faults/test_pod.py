@@ -78,6 +78,31 @@ def test_a_kill_is_seen_once_the_process_is_gone_whether_or_not_another_runs(
     assert steps[-1][1]["observed"] == f"process {children[0].pid} is gone"
 
 
+def test_a_pod_kept_down_is_gone_until_it_is_let_up_again(
+    injector: Injector, world: SmallWorld, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    def another() -> int:
+        children.append(subprocess.Popen(["sleep", "60"]))
+        return children[-1].pid
+
+    world.pids["app-0"] = [children[0].pid]
+    world.start = another
+    injector.inject("pod-down", workload="app", namespace=None, seed=1)
+    assert children[0].wait() == -9
+    assert (world.down, statuses(steps)[-1]) == ({"app-0"}, "effect")
+    assert injector.heal() == []
+    assert (world.down, statuses(steps)[-2:]) == (set(), ["undone", "cleared"])
+    assert steps[-1][1]["observed"] == f"process {children[-1].pid} runs in its place"
+
+
+def test_a_pod_that_comes_back_though_it_was_kept_down_is_no_effect(
+    injector: Injector, world: SmallWorld, steps: Steps, children: list[subprocess.Popen[bytes]]
+) -> None:
+    world.pids["app-0"] = [children[0].pid, children[1].pid]
+    injector.inject("pod-down", workload="app", namespace=None, seed=1, effect_timeout_s=0.1)
+    assert statuses(steps)[-1] == "no-effect"
+
+
 def test_a_process_that_survives_its_kill_is_no_effect(
     injector: Injector,
     world: SmallWorld,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class SmallWorld:
     volume_bytes: int = 1_000_000
     used_bytes: int = 0
     gpus: Path | None = None
+    start: Callable[[], int] | None = None
+    down: set[str] = field(default_factory=set)
 
     def pods(self, workload: str, namespace: str | None = None) -> Sequence[SmallPod]:
         return [pod for pod in self.workloads.get(workload, []) if namespace in (None, pod.namespace)]
@@ -45,6 +47,14 @@ class SmallWorld:
             return False
         os.kill(process.pid, number)
         return True
+
+    def keep_down(self, pod: str, namespace: str) -> None:
+        self.down.add(pod)
+
+    def let_up(self, pod: str, namespace: str) -> None:
+        if pod in self.down and self.start is not None:
+            self.pids[pod] = [self.start()]
+        self.down.discard(pod)
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         files = self._volume(pod, volume).iterdir()

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,21 @@ class LocalNode:
             if process_started(process.pid) == process.started:
                 return stat.rpartition(")")[2].split()[0]
         return None
+
+    def keep_down(self, pod: str, namespace: str) -> None:
+        """The pod ends and is not started again. Raises HarnessError when the supervisor does not answer."""
+        self._supervise(pod, namespace, self._supervisor.stop)
+
+    def let_up(self, pod: str, namespace: str) -> None:
+        """The pod is started, if it is down. Raises HarnessError when the supervisor does not answer."""
+        self._supervise(pod, namespace, self._supervisor.start)
+
+    def _supervise(self, pod: str, namespace: str, order: Callable[[str], None]) -> None:
+        for program in self._pod(pod, namespace).programs.values():
+            try:
+                order(program)
+            except UNREACHABLE as error:
+                raise HarnessError(f"pod {pod}: the node's supervisor refused: {error}") from error
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         """(size, available) of a pod's volume in bytes. Raises HarnessError when it is not there."""

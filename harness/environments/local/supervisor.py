@@ -12,6 +12,8 @@ from http.client import HTTPException
 from typing import Any, cast
 from xml.parsers.expat import ExpatError
 
+from supervisor.xmlrpc import Faults
+
 PORT = 9001
 _TIMEOUT_S = 5.0
 
@@ -104,6 +106,22 @@ class SupervisorClient:
             )
             for info in sorted(infos, key=lambda info: str(info["name"]))
         )
+
+    def stop(self, name: str) -> None:
+        """The program ends, and is not started again. Nothing happens when it is stopped already."""
+        self._call("stopProcess", name, unless=Faults.NOT_RUNNING)
+
+    def start(self, name: str) -> None:
+        """The program is started. Nothing happens when it runs already."""
+        self._call("startProcess", name, unless=Faults.ALREADY_STARTED)
+
+    def _call(self, method: str, name: str, *, unless: int) -> None:
+        with xmlrpc.client.ServerProxy(self._url, transport=_TimeoutTransport()) as server:
+            try:
+                getattr(server.supervisor, method)(name, False)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != unless:
+                    raise
 
 
 class _TimeoutTransport(xmlrpc.client.Transport):

@@ -48,6 +48,14 @@ class ExpectedPending(_Strict):
     times: Annotated[int, Field(ge=1)]
 
 
+class ExpectedMuted(_Strict):
+    """An alert that must fire while another one mutes it, so that nobody is told of it; ``by`` names the other one."""
+
+    alert: str
+    by: str | None = None
+    labels: dict[str, str] = {}
+
+
 class ExpectedSilence(_Strict):
     """A heartbeat that must stop arriving while the fault is in, so that somebody outside can tell, and come back."""
 
@@ -99,6 +107,7 @@ class Expect(_Strict):
 
     alerts: list[ExpectedAlert] = []
     pending: list[ExpectedPending] = []
+    muted: list[ExpectedMuted] = []
     silence: list[ExpectedSilence] = []
     load: ExpectedLoad | None = None
     restarts: list[ExpectedRestarts] = []
@@ -121,6 +130,8 @@ def expectations(expect: Expect) -> Iterable[Expectation]:
             yield Expectation("times", {**names, "state": "firing", "times": alert.times})
     for pending in expect.pending:
         yield Expectation("times", {"alert": pending.alert, "state": "pending", "times": pending.times})
+    for muted in expect.muted:
+        yield Expectation("muted", {"alert": muted.alert, "by": muted.by, "labels": muted.labels})
     for silence in expect.silence:
         yield Expectation("silence", {"alert": silence.alert, "receiver": silence.receiver})
     if not expect.alerts:

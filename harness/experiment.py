@@ -188,11 +188,12 @@ def _unknown_to(spec: Spec, experiment: Experiment) -> Iterable[Mistake]:
     named = [(f"extensions[{at}].allow[{number}]", name) for number, name in enumerate(ours.get("allow", []))]
     told = [
         (f"extensions[{at}].expect.{key}[{number}]", expected)
-        for key in ("alerts", "silence")
+        for key in ("alerts", "silence", "muted")
         for number, expected in enumerate(ours["expect"].get(key, []))
     ]
     for where, expected in told:
         named.append((f"{where}.alert", expected["alert"]))
+        named += [(f"{where}.by", expected["by"])] if expected.get("by") is not None else []
         receiver = expected.get("receiver")
         if receiver is not None and not any(is_receiver(name, receiver) for name in receivers):
             problem = f"the stack has no receiver {receiver!r}; it has: {_list(receivers)}"

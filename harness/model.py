@@ -102,6 +102,14 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """Of one kind of thing in the stack, what the run proved and what it did not, and why where that needs a word."""
+
+    proved: tuple[str, ...]
+    unproved: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A run, judged. ``versions`` maps a program to the version it reported; ``gpu`` is ``simulated`` or a name."""
 
@@ -115,8 +123,7 @@ class RunResult:
     environment: str
     gpu: str
     not_exercised: tuple[str, ...]
-    alerts_proved: tuple[str, ...]
-    alerts_unproved: tuple[str, ...]
+    coverage: Mapping[str, Covered]  # "alerts", "receivers", "routes", "inhibition_rules", "panels"
     stack: Mapping[str, str]  # "path" and "sha256"
     experiments: tuple[Mapping[str, str], ...]  # "name", "title", "path", "sha256" of each
     interrupted: str | None = None  # why the run ended early
@@ -208,6 +215,10 @@ class Receiver:
     captured: tuple[str, ...] = ()
 
 
+def _all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+    return all(matcher.matches(labels) for matcher in matchers)
+
+
 @dataclass(frozen=True, slots=True)
 class InhibitRule:
     """A source alert mutes a target alert while their ``equal`` labels agree."""
@@ -215,6 +226,33 @@ class InhibitRule:
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
     equal: tuple[str, ...]
+
+    def mutes(self, source: Mapping[str, str], target: Mapping[str, str]) -> bool:
+        """Whether an alert with the first labels mutes one with the second, while it fires.
+
+        Labels absent on both sides agree. An alert that matches both sides is not muted by one that does so too, so
+        that none mutes itself (Alertmanager, inhibit/inhibit.go).
+        """
+        if not _all_match(self.source, source) or not _all_match(self.target, target):
+            return False
+        if _all_match(self.target, source) and _all_match(self.source, target):
+            return False
+        return all(source.get(name, "") == target.get(name, "") for name in self.equal)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A dashboard's panel with the queries it asks, in spec time; ``problem``: why they cannot be asked, or empty."""
+
+    dashboard: str
+    title: str
+    queries: tuple[str, ...]
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Dashboard and title."""
+        return f"{self.dashboard} / {self.title}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +269,7 @@ class Spec:
     inhibit_rules: tuple[InhibitRule, ...] = ()
     external_labels: Mapping[str, str] = field(default_factory=dict)
     resend_delay_s: float = 60.0
+    panels: tuple[Panel, ...] = ()
 
     def alert(self, name: str) -> tuple[AlertSpec, ...]:
         """Every rule with this alert name; several rules may share one."""

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from harness.checks.alerts import check_alert, check_quiet
 from harness.checks.baseline import check_baseline
+from harness.checks.coverage import alerts_proved, coverage
 from harness.checks.faults import check_faults, check_method
 from harness.checks.heartbeat import check_silence
 from harness.checks.load import check_load
+from harness.checks.muting import check_muted
 from harness.checks.pods import check_restarts, check_undisturbed
 from harness.checks.record import blind_span, check_record
 from harness.checks.startup import STARTUP, check_startup
@@ -52,7 +54,7 @@ def check_phase(
 
 def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time_scale: float) -> Iterator[CheckResult]:
     """Every check of one experiment."""
-    alerts = [each for each in experiment.expectations if each.kind == "alert"]
+    alerts = [each for each in experiment.expectations if each.kind in ("alert", "muted")]
     yield from check_method(experiment, window)
     yield from check_faults(experiment, window)
     for expectation in experiment.expectations:
@@ -62,26 +64,6 @@ def check_experiment(experiment: Experiment, window: Window, spec: Spec, *, time
     yield check_undisturbed(window, expected=restarts)
     meant = any(each.kind == "silence" for each in experiment.expectations)
     yield from check_record(window, spec, blind=blind_span(window) if meant else None)
-
-
-def alerts_proved(results: Iterable[CheckResult], spec: Spec) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The alerts whose whole life was seen, and those it was not, each sorted.
-
-    A heartbeat's whole life is to fire and to arrive. An alert with any check short of PASS is not proved.
-    """
-    by_alert: dict[str, list[CheckResult]] = {}
-    for result in results:
-        if result.check.startswith("alert "):
-            name = result.check.removeprefix("alert ").partition(": ")[0]
-            by_alert.setdefault(name, []).append(result)
-    proved = {
-        name
-        for name, found in by_alert.items()
-        if all(result.verdict is Verdict.PASS for result in found)
-        and any(result.check.endswith((": resolution notified", ": heartbeat")) for result in found)
-    }
-    names = {alert.name for alert in spec.alerts}
-    return tuple(sorted(proved & names)), tuple(sorted(names - proved))
 
 
 def incompressible_alerts(spec: Spec, *, time_scale: float) -> tuple[AlertSpec, ...]:
@@ -96,6 +78,8 @@ def _check(expectation: Expectation, window: Window, spec: Spec, time_scale: flo
         return check_load(expectation, window, time_scale=time_scale)
     if expectation.kind == "times":
         return [check_times(expectation, window)]
+    if expectation.kind == "muted":
+        return list(check_muted(expectation, window, spec, time_scale=time_scale))
     if expectation.kind == "silence":
         return list(check_silence(expectation, window, spec, time_scale=time_scale))
     if expectation.kind == "restarts":
@@ -134,5 +118,6 @@ __all__ = [
     "check_experiment",
     "check_phase",
     "check_run",
+    "coverage",
     "incompressible_alerts",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from harness.checks.bounds import AlertBounds
 from harness.checks.case import CLOCK_SLACK_S, Case
+from harness.checks.coverage import rule_text
+from harness.checks.muting import muted_by
 from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
 from harness.model import CheckResult, Event, Route, Verdict
 
@@ -64,6 +66,9 @@ def notified(
         - {route.receiver}
     )
     where = f"; it reached {', '.join(elsewhere)}" if elsewhere else ""
+    by = muted_by(case.window.events, case.spec, history.labels, firing.at_s)
+    if by is not None:
+        where += f"; {by[0].name} mutes it: {rule_text(by[1])}"
     return _missing(case, "notified", firing, limit_s, f"fired, but nothing arrived at {route.receiver}{where}")
 
 

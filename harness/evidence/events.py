@@ -25,6 +25,7 @@ load       window              from_s, to_s, rate, planned, requests, errors, re
 target     the scrape pool     instance, health: ``up``, ``down`` or ``unknown``; error
 gap        the source's name   from_s, to_s, error: the source could not be read in between
 sample     the alert's name    at_s, labels, value: what its rule compares, for the report
+panel      dashboard / title   query, series: how many it returned, error
 note       what it is about    activity and error of an activity that failed
 undelivered integration        alertmanager, failed: how many notifications it gave up delivering
 =========== ================== ================================================================================
@@ -43,6 +44,9 @@ LOAD = "load"
 TARGET = "target"
 GAP = "gap"
 SAMPLE = "sample"
+PANEL = "panel"
 NOTE = "note"
 UNDELIVERED = "undelivered"
-KINDS = frozenset({RUN, PHASE, POD, FAULT, RULE, EVALUATION, NOTICE, LOAD, TARGET, GAP, SAMPLE, NOTE, UNDELIVERED})
+KINDS = frozenset(
+    {RUN, PHASE, POD, FAULT, RULE, EVALUATION, NOTICE, LOAD, TARGET, GAP, SAMPLE, PANEL, NOTE, UNDELIVERED}
+)

@@ -21,7 +21,7 @@ from harness.model import CheckResult, Event, RunResult, Spec
 from harness.report.characters import clipped, visible
 from harness.report.chart import LoadWindow, Moment, draw, load_windows, moments
 from harness.report.figures import figure, pair, spec_duration, spec_pair
-from harness.report.outline import STAGES, Section, overall, sections, shortfalls, tally
+from harness.report.outline import STAGES, Section, covered, other_coverage, overall, sections, shortfalls, tally
 from harness.report.story import Story, tell
 
 MOST_ENTRIES = 2000
@@ -64,6 +64,8 @@ def to_html(result: RunResult, events: Sequence[Event], spec: Spec) -> str:
         verdict=overall(result),
         chapters=chapters,
         shortfalls=shortfalls(result),
+        alerts=covered(result, "alerts"),
+        coverage=other_coverage(result),
         entries=entries,
         quoted=frozenset(entry.seq for entry in entries),
         recorded=len(ordered),

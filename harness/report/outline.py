@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.model import CheckResult, Phase, RunResult, Verdict
+from harness.model import CheckResult, Covered, Phase, RunResult, Verdict
 
 # The phases of a run that are no experiments, in their order.
 TITLES = {"startup": "The stack comes up", "baseline": "The quiet phase before any fault"}
@@ -100,6 +100,25 @@ def tally(checks: Iterable[CheckResult]) -> str:
     counts = Counter(check.verdict for check in checks)
     words = {Verdict.FAIL: "failed", Verdict.UNKNOWN: "unknown", Verdict.PASS: "passed"}
     return ", ".join(f"{counts[verdict]} {words[verdict]}" for verdict in WORST_FIRST if counts[verdict]) or "no checks"
+
+
+def covered(result: RunResult, kind: str) -> Covered:
+    """What the run proved of one kind of thing; nothing of a kind it does not speak of."""
+    return result.coverage.get(kind, Covered((), ()))
+
+
+def other_coverage(result: RunResult) -> tuple[tuple[str, Covered], ...]:
+    """Everything beside the alerts that the stack has any of, each kind in words."""
+    return tuple(
+        (kind.replace("_", " "), each)
+        for kind, each in result.coverage.items()
+        if kind != "alerts" and (each.proved or each.unproved)
+    )
+
+
+def tally_covered(each: Covered) -> str:
+    """``3 of 4``."""
+    return f"{len(each.proved)} of {len(each.proved) + len(each.unproved)}"
 
 
 def _lives(checks: Iterable[CheckResult]) -> tuple[AlertLife, ...]:

@@ -30,7 +30,10 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "gpu": result.gpu,
         "seed": result.seed,
         "not_exercised": list(result.not_exercised),
-        "coverage": {"alerts": {"proved": list(result.alerts_proved), "unproved": list(result.alerts_unproved)}},
+        "coverage": {
+            kind: {"proved": list(each.proved), "unproved": list(each.unproved)}
+            for kind, each in result.coverage.items()
+        },
         "stack": dict(result.stack),
         "versions": dict(result.versions),
         "experiments": [dict(experiment) for experiment in result.experiments],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from harness.errors import InputError, Mistake
-from harness.model import CheckResult, Phase, RunResult, Verdict
+from harness.model import CheckResult, Covered, Phase, RunResult, Verdict
 
 SCHEMA = 1
 
@@ -39,7 +39,6 @@ class _Reader:
         top = self.mapping(raw, "")
         if top.get("schema") != SCHEMA:
             self.report("schema", top.get("schema"), f"{SCHEMA}, the one this version reads")
-        coverage = self.mapping(self.mapping(top.get("coverage"), "coverage").get("alerts"), "coverage.alerts")
         return RunResult(
             run_id=self.text(top.get("run_id"), "run_id"),
             verdict=self.verdict(top.get("verdict"), "verdict"),
@@ -51,8 +50,10 @@ class _Reader:
             environment=self.text(top.get("environment"), "environment"),
             gpu=self.text(top.get("gpu"), "gpu"),
             not_exercised=self.many(top.get("not_exercised"), "not_exercised", self.text),
-            alerts_proved=self.many(coverage.get("proved"), "coverage.alerts.proved", self.text),
-            alerts_unproved=self.many(coverage.get("unproved"), "coverage.alerts.unproved", self.text),
+            coverage={
+                kind: self.covered(each, f"coverage.{kind}")
+                for kind, each in self.mapping(top.get("coverage"), "coverage").items()
+            },
             stack=self.texts(top.get("stack"), "stack"),
             experiments=self.many(top.get("experiments"), "experiments", self.texts),
             interrupted=None if top.get("interrupted") is None else self.text(top["interrupted"], "interrupted"),
@@ -69,6 +70,13 @@ class _Reader:
             unit=self.text(entry.get("unit"), f"{where}.unit"),
             summary=self.text(entry.get("summary"), f"{where}.summary"),
             evidence=self.many(entry.get("evidence"), f"{where}.evidence", self.integer),
+        )
+
+    def covered(self, raw: Any, where: str) -> Covered:
+        entry = self.mapping(raw, where)
+        return Covered(
+            proved=self.many(entry.get("proved"), f"{where}.proved", self.text),
+            unproved=self.many(entry.get("unproved"), f"{where}.unproved", self.text),
         )
 
     def phase(self, raw: Any, where: str) -> Phase:

@@ -13,7 +13,17 @@ from rich.text import Text
 from harness.model import CheckResult, RunResult, Verdict
 from harness.report.characters import one_line
 from harness.report.figures import figure, pair, spec_pair
-from harness.report.outline import STAGES, Section, overall, sections, shortfalls, tally
+from harness.report.outline import (
+    STAGES,
+    Section,
+    covered,
+    other_coverage,
+    overall,
+    sections,
+    shortfalls,
+    tally,
+    tally_covered,
+)
 
 _STYLES = {Verdict.PASS: "green", Verdict.UNKNOWN: "bold yellow", Verdict.FAIL: "bold red"}
 _NAME_CHARACTERS = 60
@@ -168,10 +178,14 @@ def _evidence(numbers: tuple[int, ...]) -> str:
 
 
 def _print_scope(screen: _Screen, result: RunResult) -> None:
-    proved, unproved = result.alerts_proved, result.alerts_unproved
-    screen.heading(f"Coverage: {len(proved)} of {len(proved) + len(unproved)} alerts proved")
-    screen.put(Text(f"proved: {_listed(proved)}"))
-    screen.put(Text(f"unproved: {_listed(unproved)}"))
+    alerts = covered(result, "alerts")
+    screen.heading(f"Coverage: {tally_covered(alerts)} alerts proved")
+    screen.put(Text(f"proved: {_listed(alerts.proved)}"))
+    screen.put(Text(f"unproved: {_listed(alerts.unproved)}"))
+    for kind, each in other_coverage(result):
+        screen.put(Text(f"{kind}: {tally_covered(each)} proved"))
+        for name in each.unproved:
+            screen.put(Text(f"  unproved: {one_line(name, _SUMMARY_CHARACTERS)}"))
     screen.heading("Not exercised")
     for item in result.not_exercised or ("nothing was left out",):
         screen.put(Text(one_line(item, _SUMMARY_CHARACTERS)))

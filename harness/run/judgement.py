@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.checks import STARTUP, alerts_proved, check_run
+from harness.checks import STARTUP, check_run, coverage
 from harness.errors import InputError, Mistake
 from harness.evidence.timeline import read_timeline
 from harness.model import Event, Experiment, Phase, RunResult, Spec, Verdict
@@ -50,7 +50,6 @@ _INPUTS = TypeAdapter(Inputs)
 def judge(inputs: Inputs, events: Sequence[Event]) -> RunResult:
     """The result of what was recorded. A run whose record does not begin is UNKNOWN."""
     results = check_run(events, inputs.experiments, inputs.spec, time_scale=inputs.time_scale)
-    proved, unproved = alerts_proved(results, inputs.spec)
     started = next((event.data for event in events if (event.kind, event.name) == ("run", "started")), {})
     ended = next((event.data for event in events if (event.kind, event.name) == ("run", "ended")), None)
     return RunResult(
@@ -64,8 +63,7 @@ def judge(inputs: Inputs, events: Sequence[Event]) -> RunResult:
         environment=inputs.environment,
         gpu=started.get("gpu", "unknown"),
         not_exercised=tuple(started.get("not_exercised", ())),
-        alerts_proved=proved,
-        alerts_unproved=unproved,
+        coverage=coverage(results, events, inputs.spec),
         stack={"path": inputs.stack_path, "sha256": inputs.stack_sha256},
         experiments=tuple(
             {"name": each.name, "title": each.title, "path": each.path, "sha256": each.sha256}

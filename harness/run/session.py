@@ -16,12 +16,13 @@ from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
 from harness.errors import HarnessError, InputError, Mistake
 from harness.evidence.deliveries import DeliveryCollector
 from harness.evidence.notices import NoticeCollector
+from harness.evidence.panels import PanelCollector
 from harness.evidence.prometheus import PrometheusCollector
 from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import AlertSpec, Event, Expectation, Route, Spec
-from harness.stack import load_stack
+from harness.stack import compress_promql, load_stack
 
 RUN_VARIABLE = "HARNESS_RUN"
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
@@ -55,6 +56,7 @@ class Session:
         self._watch = watch
         self.expected: tuple[Expectation, ...] = ()
         self.silences: tuple[Expectation, ...] = ()
+        self.muted: set[str] = set()
         self._since = 0
 
     @property
@@ -72,6 +74,7 @@ class Session:
         expectations = tuple(expected)
         self.expected = tuple(each for each in expectations if each.kind == "alert")
         self.silences = tuple(each for each in expectations if each.kind == "silence")
+        self.muted = {str(each.params["alert"]) for each in expectations if each.kind == "muted"}
         self._since = len(self.timeline.events())
 
     def inject(self, fault: str, **params: Any) -> str:
@@ -105,8 +108,11 @@ class Session:
         self.wait(at_least_s / self.time_scale)
         bound_s = self.notice_bound_s(names)
         self.wait_for(lambda: all(self._notified(name, "firing") for name in names), bound_s)
-        for silence in self.silences if alerts is None else ():
-            self._wait_until_missed(silence)
+        if alerts is None:
+            for silence in self.silences:
+                self._wait_until_missed(silence)
+            for name in sorted(self.muted):
+                self._wait_until_untold(name)
         return [name for name in names if self._notified(name, "firing")]
 
     def _wait_until_missed(self, silence: Expectation) -> None:
@@ -122,6 +128,18 @@ class Session:
             return missed_at_s(self.timeline.events(), alert, bounds, since_s=since_s, until_s=now_s) <= now_s
 
         self.wait_for(missed, bounds.missed_s)
+
+    def _wait_until_untold(self, name: str) -> None:
+        """Waits until a muted alert has fired for as long as its notification may take, or its bound is over."""
+        bounds = [bound for rule in self.spec.alert(name) for bound in self._bounds(rule)]
+        notice_s = max((bound.notice_s for bound in bounds), default=0.0)
+
+        def due() -> bool:
+            now_s = self.timeline.clock.now_s()
+            lasting = (h.state_at(now_s) for h in alert_histories(self._events()) if h.name == name)
+            return any(s is not None and s.state == "firing" and now_s - s.at_s > notice_s for s in lasting)
+
+        self.wait_for(due, self.notice_bound_s([name]))
 
     def drain(self, *, at_least_s: float) -> None:
         """Waits until every alert that fired has resolved and that was notified, or the bound for it is over."""
@@ -190,7 +208,7 @@ class Session:
                 return False
             if status == "resolved" and last.state != "inactive":
                 return False
-            if has_fired:
+            if has_fired and name not in self.muted:
                 fired += 1
                 if not _arrived(events, history.labels, status):
                     return False
@@ -231,12 +249,23 @@ def open_session(
         PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
         *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
         *(DeliveryCollector(url, timeline.record) for url in state.alertmanagers),
+        PanelCollector(state.prometheus, timeline.record, _panel_queries(spec, state.time_scale)),
         *extra_collectors,
     ]
     recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
     recorder.start()
     injector = Injector(world=node, run_dir=Path(state.run_dir), record=timeline.record, watch=watch)
     return Session(node=node, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch)
+
+
+def _panel_queries(spec: Spec, time_scale: float) -> list[tuple[str, str]]:
+    """Each query of each panel that can be asked, in the time the running Prometheus knows."""
+    return [
+        (panel.name, compress_promql(query, time_scale))
+        for panel in spec.panels
+        if not panel.problem
+        for query in dict.fromkeys(panel.queries)
+    ]
 
 
 _current: Session | None = None

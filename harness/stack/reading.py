@@ -12,6 +12,7 @@ from harness.errors import InputError, Mistake
 from harness.model import Spec
 from harness.stack.alertmanager_config import read_alertmanager_config
 from harness.stack.alertmanager_manifests import AlertmanagerManifest
+from harness.stack.dashboards import read_panels
 from harness.stack.documents import read_documents
 from harness.stack.inventory import Found, Inventory, take_inventory
 from harness.stack.manifests import ConfigMapManifest
@@ -63,6 +64,7 @@ def load_stack(root: Path) -> Stack:
             inhibitions,
             external_labels=_external_labels(prometheus),
             resend_delay_s=parse_duration(prometheus.manifest.spec.rules.alert.resend_delay),
+            panels=read_panels(dashboards, parse_duration(prometheus.manifest.spec.scrape_interval)),
         ),
         unselected=(*unselected, *refused, *refused_configurations),
         ignored=(*inventory.ignored(), *probes_left_out(inventory)),

@@ -62,8 +62,11 @@ class Runner:
         return {**{key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}, **own}
 
     def start(self, *args: str) -> subprocess.Popen[str]:
+        return self.start_program(HARNESS, *args)
+
+    def start_program(self, program: Path, *args: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [str(HARNESS), *args],
+            [str(program), *args],
             cwd=self.root / "cwd",
             env=self.environment(),
             stdin=subprocess.DEVNULL,

@@ -88,11 +88,16 @@ BATCHES: tuple[dict[str, Callable[[Path], None]], ...] = (
         "gpu-falls-off-the-bus": text_changed(
             "alertmanager.yaml", "value: critical\n        rep", "value: crit\n        rep"
         ),
+        "gpu-overheats-with-memory-full": text_changed(
+            "alertmanager.yaml", "equal: [namespace, instance]", "equal: [namespace, alertname]"
+        ),
         "gpu-throttled": text_changed(
             "rules.yaml", "sum by (le, model_name, namespace)", "sum by (model_name, namespace)"
         ),
         "gpu-warm": text_changed("rules.yaml", "gpu_temperature_celsius > 80", "gpu_temperature_celsius > 75"),
         "inference-pod-keeps-restarting": text_changed("rules.yaml", "time_seconds[15m]", "time_seconds[1m]"),
+    },
+    {
         "learning-rate-too-high": text_changed(
             "rules.yaml", "training_loss > 10", 'training_loss{job_name="old"} > 10'
         ),
@@ -119,7 +124,7 @@ def test_every_experiment_has_a_sabotaged_twin() -> None:
     assert sorted(name for batch in BATCHES for name in batch) == shipped
 
 
-@pytest.mark.parametrize("batch", BATCHES, ids=["rules-and-routes", "receivers-and-thresholds"])
+@pytest.mark.parametrize("batch", BATCHES, ids=["rules-and-routes", "training-and-data", "receivers-and-thresholds"])
 def test_every_sabotaged_twin_fails(runner: Runner, tmp_path: Path, batch: dict[str, Callable[[Path], None]]) -> None:
     stack = Path(shutil.copytree(STACK, tmp_path / "stack"))
     for sabotage in batch.values():

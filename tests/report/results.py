@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.latencies import Latencies
-from harness.model import AlertSpec, CheckResult, Event, Phase, RunResult, Spec, Verdict
+from harness.model import AlertSpec, CheckResult, Covered, Event, Phase, RunResult, Spec, Verdict
 from harness.report.outline import STAGES
 
 
@@ -31,8 +31,10 @@ def result(*checks: CheckResult, **changes: Any) -> RunResult:
         environment="local",
         gpu="simulated",
         not_exercised=("Grafana's server", "network policy"),
-        alerts_proved=("DiskFilling",),
-        alerts_unproved=("HighGPUTemperature", "TargetDown"),
+        coverage={
+            "alerts": Covered(("DiskFilling",), ("HighGPUTemperature", "TargetDown")),
+            "receivers": Covered(("pager", "chat"), ("mail: no alert was seen to arrive",)),
+        },
         stack={"path": "fixtures/stack", "sha256": "ab" * 32},
         experiments=(
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from harness.model import CheckResult, Phase, RunResult, Verdict
+from harness.model import CheckResult, Covered, Phase, RunResult, Verdict
 
 texts = st.text(max_size=30)
 numbers = st.floats()
@@ -37,8 +37,10 @@ results = st.builds(
     environment=texts,
     gpu=texts,
     not_exercised=st.lists(texts, max_size=3).map(tuple),
-    alerts_proved=st.lists(texts, max_size=3).map(tuple),
-    alerts_unproved=st.lists(texts, max_size=3).map(tuple),
+    coverage=st.dictionaries(
+        st.sampled_from(["alerts", "receivers", "routes", "inhibition_rules", "panels"]),
+        st.builds(Covered, st.lists(texts, max_size=3).map(tuple), st.lists(texts, max_size=3).map(tuple)),
+    ),
     stack=mappings,
     experiments=st.lists(
         st.fixed_dictionaries({}, optional={"name": texts, "title": texts, "path": texts, "sha256": texts}), max_size=3

@@ -47,7 +47,8 @@ def test_the_document_has_the_keys_that_are_promised() -> None:
     assert (document["environment"], document["time_scale"], document["gpu"]) == ("local", 60.0, "simulated")
     assert document["not_exercised"] == ["Grafana's server", "network policy"]
     assert document["coverage"] == {
-        "alerts": {"proved": ["DiskFilling"], "unproved": ["HighGPUTemperature", "TargetDown"]}
+        "alerts": {"proved": ["DiskFilling"], "unproved": ["HighGPUTemperature", "TargetDown"]},
+        "receivers": {"proved": ["pager", "chat"], "unproved": ["mail: no alert was seen to arrive"]},
     }
     promised = {"experiment", "check", "verdict", "measured", "limit", "unit", "summary", "evidence"}
     assert all(set(entry) == promised for entry in document["results"])

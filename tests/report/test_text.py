@@ -105,7 +105,10 @@ def test_a_run_that_claims_to_pass_without_evidence_is_shown_as_unknown(run: Run
 
 def test_scope_coverage_seed_and_report_are_told() -> None:
     text = to_text(heat_result(), report_path="reports/x/report.html")
-    assert "Coverage: 1 of 3 alerts proved\n  proved: DiskFilling\n  unproved: HighGPUTemperature, TargetDown" in text
+    assert (
+        "Coverage: 1 of 3 alerts proved\n  proved: DiskFilling\n  unproved: HighGPUTemperature, TargetDown\n"
+        "  receivers: 2 of 3 proved\n    unproved: mail: no alert was seen to arrive"
+    ) in text
     assert "Not exercised\n  Grafana's server\n  network policy" in text
     assert "seed 42" in text
     assert text.endswith("report: reports/x/report.html\n")

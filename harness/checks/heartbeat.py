@@ -69,6 +69,22 @@ def missed_at_s(
     return told_s if told_s <= until_s else math.inf
 
 
+def first_after(
+    events: Iterable[Event], alert: str, bounds: HeartbeatBounds, *, effect_s: float, gone_s: float
+) -> Event | None:
+    """The first heartbeat that shows its source alive again after the fault was gone; None while there is none.
+
+    One whose alert began before the fault is an echo: of several Alertmanagers one may send it late.
+    """
+    for event in events:
+        if event.kind == "notice" and event.name == bounds.receiver and event.data["alertname"] == alert:
+            at_s, began_s = finite(event.data.get("arrived_s")), finite(event.data.get("starts_at_s"))
+            alive = at_s is not None and at_s >= gone_s and (began_s is None or began_s >= effect_s)
+            if alive and event.data["status"] == "firing":
+                return event
+    return None
+
+
 def check_silence(expectation: Expectation, window: Window, spec: Spec, *, time_scale: float) -> Iterator[CheckResult]:
     """That the heartbeat arrived before the fault, was missed in time while it was in, and came back in time."""
     case = _Case(str(expectation.params["alert"]), window)
@@ -87,7 +103,7 @@ def check_silence(expectation: Expectation, window: Window, spec: Spec, *, time_
     yield case.beating(bounds, injecting[0] if injecting else effects[0])
     yield case.missed(bounds, effects[0], gone[-1].t_s if gone else window.end_s)
     if gone:
-        yield case.back(bounds, gone[-1])
+        yield case.back(bounds, effects[0], gone[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +138,16 @@ class _Case:
         summary = f"{how} at {bounds.receiver}, {took_s:.2f} s after the fault's effect was seen"
         return self.result("missed", verdict, took_s, bounds.missed_s, summary, (effect.seq, *last, *end))
 
-    def back(self, bounds: HeartbeatBounds, gone: Event) -> CheckResult:
-        beats, _ = _arrivals(self.window.events, self.alert, bounds.receiver)
-        found = next(((at_s, seq) for at_s, seq in beats if gone.t_s <= at_s < self.window.end_s), None)
+    def back(self, bounds: HeartbeatBounds, effect: Event, gone: Event) -> CheckResult:
+        seen = list(self.window.of_kind("notice"))
+        found = first_after(seen, self.alert, bounds, effect_s=effect.t_s, gone_s=gone.t_s)
         if found is None:
             summary = f"no heartbeat arrived at {bounds.receiver} after the fault was gone"
             return self.result("back", Verdict.FAIL, None, bounds.back_s, summary, (gone.seq,))
-        took_s = found[0] - gone.t_s
+        took_s = float(found.data["arrived_s"]) - gone.t_s
         verdict = Verdict.PASS if took_s <= bounds.back_s else Verdict.FAIL
         summary = f"{took_s:.2f} s after the fault was gone, at {bounds.receiver}"
-        return self.result("back", verdict, took_s, bounds.back_s, summary, (gone.seq, found[1]))
+        return self.result("back", verdict, took_s, bounds.back_s, summary, (gone.seq, found.seq))
 
     def result(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checks.bounds import AlertBounds, alert_bounds
-from harness.checks.heartbeat import heartbeat_bounds, missed_at_s
+from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
 from harness.checks.window import alert_histories
 from harness.clock import DeadlineExceeded, RunClock, wait_until
 from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
@@ -154,17 +154,16 @@ class Session:
     def _wait_until_back(self, silence: Expectation) -> None:
         """Waits for the first heartbeat after the fault, or until the bound for it is over."""
         bounds = heartbeat_bounds(silence, self.spec, time_scale=self.time_scale)
+        effects = [e for e in self._events() if e.kind == "fault" and e.data["status"] == "effect"]
         gone = [e for e in self._events() if e.kind == "fault" and e.data["status"] in ("undone", "cleared")]
-        if bounds is None or not gone:
+        if bounds is None or not effects or not gone:
             return
-        since_s, alert = gone[-1].t_s, silence.params["alert"]
-        self.wait_for(lambda: self._beats_since(alert, since_s), bounds.back_s)
+        alert, effect_s, gone_s = str(silence.params["alert"]), effects[0].t_s, gone[-1].t_s
 
-    def _beats_since(self, alert: str, since_s: float) -> bool:
-        return any(
-            e.kind == "notice" and (e.data["alertname"], e.data["status"]) == (alert, "firing") and e.t_s > since_s
-            for e in self._events()
-        )
+        def is_back() -> bool:
+            return first_after(self._events(), alert, bounds, effect_s=effect_s, gone_s=gone_s) is not None
+
+        self.wait_for(is_back, bounds.back_s)
 
     def wait(self, real_s: float) -> None:
         """Waits this long, in real seconds."""

@@ -103,6 +103,16 @@ def test_one_that_does_not_come_back_fails() -> None:
     assert found.verdict("heartbeat Watchdog: back") is Verdict.FAIL
 
 
+def test_an_echo_of_what_began_before_the_fault_is_no_sign_of_life() -> None:
+    def late(starts_at_s: float) -> Results:
+        only = lost().without(lambda e: e.kind == "notice" and e.t_s > 50)
+        data = {"labels": dict(WATCHDOG), "alertname": "Watchdog", "status": "firing", "arrived_s": 52.0}
+        return results(only.add(52.1, "notice", "heartbeat", **data, starts_at_s=starts_at_s))
+
+    assert late(2.0).verdict("heartbeat Watchdog: back") is Verdict.FAIL
+    assert late(51.5).verdict("heartbeat Watchdog: back") is Verdict.PASS
+
+
 def test_one_that_arrives_elsewhere_fails() -> None:
     astray = Expectation("silence", {"alert": "Watchdog", "receiver": "pager"})
     assert results(lost(), astray).verdict("heartbeat Watchdog: missed") is Verdict.FAIL

@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/pytest -q -m 'not e2e'
 
 e2e: setup
-	$(BIN)/pytest -q -m e2e
+	$(BIN)/pytest -q -m e2e --numprocesses 3 --dist loadgroup
 
 # The torch backend, in an environment of its own: torch is optional and large.
 test-torch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -51,24 +50,34 @@ def test_an_ordinary_user_needs_no_privilege(open_directory: Path) -> None:
     runner = Runner(open_directory)
     arguments = ["certify", "--experiments", str(WARM), "--report", str(open_directory / "run")]
     if os.geteuid() == 0:
-        options = _unprivileged()
-        owner = NOBODY if "--reuid" in options else 0
         for path in (open_directory, *open_directory.iterdir()):
-            os.chown(path, owner, owner)
-        process = runner.start_program(Path(shutil.which("setpriv") or "setpriv"), *options, *arguments)
+            os.chown(path, NOBODY, NOBODY)
+        process = runner.start_program(Path("/usr/bin/unshare"), *as_nobody(open_directory), *arguments)
     else:
         process = runner.start(*arguments)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, out + err
+    assert (open_directory / "run" / "result.json").stat().st_uid == (NOBODY if os.geteuid() == 0 else os.geteuid())
 
 
-def _unprivileged() -> list[str]:
-    """setpriv's options for a user who may do nothing; one whose files these are where others cannot reach them."""
-    as_nobody = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-    powerless = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
-    sandbox = ["bwrap", "--ro-bind", "/", "/", "--ro-bind", sys.base_prefix, sys.base_prefix, str(HARNESS), "--version"]
-    reach = subprocess.run(["setpriv", *as_nobody, *powerless, *sandbox], capture_output=True, check=False)
-    return [*(as_nobody if reach.returncode == 0 else []), *powerless, str(HARNESS)]
+def as_nobody(root: Path) -> list[str]:
+    """unshare's arguments for the harness as a user who may do nothing.
+
+    Python and the checkout may lie in a home that others cannot enter: this command alone sees it open, and nothing
+    in it but the two.
+    """
+    needed = [Path(sys.base_prefix), CHECKOUT]
+    closed = {each for path in needed for each in path.parents if not each.stat().st_mode & 0o001}
+    outermost = [each for each in closed if not closed & set(each.parents)]
+    steps = []
+    for number, path in enumerate(needed):
+        steps.append(f"mkdir {root}/held-{number} && mount --bind {path} {root}/held-{number}")
+    steps += [f"mount -t tmpfs -o mode=755 tmpfs {each}" for each in outermost]
+    for number, path in enumerate(needed):
+        steps.append(f"mkdir -p {path} && mount --bind {root}/held-{number} {path}")
+    nobody = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --inh-caps=-all --bounding-set=-all"
+    script = " && ".join([*steps, f'exec {nobody} --no-new-privs {HARNESS} "$@"'])
+    return ["--mount", "sh", "-c", script, "sh"]
 
 
 def on_a_small_disk(runner: Runner, size_bytes: int, *, fill_after_s: float | None = None) -> Outcome:

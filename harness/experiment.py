@@ -136,6 +136,8 @@ def _read_faults(path: Path, document: Mapping[str, Any], mistakes: list[Mistake
             function = chaos.ACTIVITIES.get(str(provider.get("func")))
             if function is None:
                 problem = f"got {shown(provider.get('func'))}, need one of: {', '.join(chaos.ACTIVITIES)}"
+                if provider.get("func") == "TODO":
+                    problem = f"TODO: say what breaks it, one of: {', '.join(chaos.FAULT_OF)}"
                 mistakes.append(Mistake(path, f"{where}.func", problem))
                 continue
             arguments = {} if provider.get("arguments") is None else provider["arguments"]

@@ -17,7 +17,7 @@ from harness.stack.objects import (
     Workload,
 )
 from harness.stack.prometheus_rendering import render_prometheus
-from harness.stack.promql import compress_promql, incompressible, lookback_s
+from harness.stack.promql import compress_promql, incompressible, lookback_s, thresholds
 from harness.stack.reading import load_stack
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "lookback_s",
     "render_alertmanager",
     "render_prometheus",
+    "thresholds",
 ]

@@ -113,6 +113,22 @@ def metrics_of(expr: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def thresholds(expr: str) -> tuple[float, ...]:
+    """The plain numbers the expression compares something with, in their order; none where it compares with none."""
+    found = []
+    for node in _nodes(_parse(expr)):
+        if isinstance(node, ast.BinaryExpr) and str(node.op) in _COMPARISONS:
+            sides = [_unwrapped(side) for side in (node.lhs, node.rhs)]
+            found += [float(side.val) for side in sides if isinstance(side, ast.NumberLiteral)]
+    return tuple(found)
+
+
+def _unwrapped(node: Any) -> Any:
+    while isinstance(node, ast.ParenExpr):
+        node = node.expr
+    return node
+
+
 def _parse(expr: str) -> Any:
     try:
         return ast.parse(expr)

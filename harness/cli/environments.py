@@ -1,0 +1,130 @@
+"""``harness up``, ``status``, ``down`` and ``heal``: environments that outlive the command that started them."""
+
+from __future__ import annotations
+
+import random
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import EXIT_HARNESS_FAILED, environment_option, scale_option, seed_option, stack_option
+from harness.errors import InputError, Mistake
+from harness.progress import Progress
+
+
+@click.command()
+@stack_option
+@environment_option
+@scale_option
+@seed_option
+def up(stack: Path, environment: str, time_scale: float, seed: int | None) -> int:
+    """Stands the stack up and leaves it running, for a look around or for plain `chaos run`.
+
+    \b
+    Examples:
+      harness up --time-scale 1
+      harness up --stack deploy/monitoring
+    """
+    from harness.run.inputs import read_inputs, require_environment
+    from harness.run.reporting import new_run_directory
+    from harness.run.standing import stand_up
+
+    loaded, _ = read_inputs(stack, ())
+    require_environment()
+    run_dir = new_run_directory(None, now=datetime.now(UTC))
+    chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
+    with Progress(sys.stderr) as progress:
+        node = stand_up(loaded, run_dir, time_scale=time_scale, seed=chosen_seed, say=progress.say)
+    click.echo(describe(node))
+    return 0
+
+
+@click.command()
+def status() -> int:
+    """Shows the running environments: their addresses and the state of every pod. Exit code 1 when there is none.
+
+    \b
+    Example:
+      harness status
+    """
+    from harness.run.session import running_environments
+
+    nodes = running_environments(Path("reports"))
+    if not nodes:
+        click.echo("no environment is running below reports/")
+        return 1
+    for node in nodes:
+        click.echo(describe(node))
+        for state in node.container_states():
+            running = "running" if state["running"] else f"not running (exit code {state['exit_code']})"
+            click.echo(f"  {state['namespace']}/{state['pod']} {state['container']}: {running}")
+    return 0
+
+
+@click.command()
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+def down(run_dir: Path | None) -> int:
+    """Takes down the environment of a run directory, or every environment below reports/.
+
+    \b
+    Examples:
+      harness down
+      harness down reports/20260101-120000
+    """
+    from harness.environments.local.node import STATE_FILE
+    from harness.run.session import running_environments
+    from harness.run.standing import environment_of
+
+    if run_dir is not None and not (run_dir / STATE_FILE).exists():
+        raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])
+    nodes = tuple(filter(None, [environment_of(run_dir)])) if run_dir else running_environments(Path("reports"))
+    for node in nodes:
+        node.stop()
+        click.echo(f"down: {node.state.run_dir}")
+    if not nodes:
+        click.echo(f"already down: {run_dir}" if run_dir else "no environment is running below reports/")
+    return 0
+
+
+@click.command()
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+def heal(run_dir: Path | None) -> int:
+    """Undoes what a killed run left broken: in RUN_DIR, or in every run below reports/. Exit code 4 where it cannot.
+
+    \b
+    Examples:
+      harness heal
+      harness heal reports/20260101-120000
+    """
+    from harness.environments.local.node import STATE_FILE
+    from harness.run.healing import heal as heal_run
+
+    failed = False
+    directories = [run_dir] if run_dir else sorted(path.parent for path in Path("reports").glob(f"*/{STATE_FILE}"))
+    for directory in directories:
+        healed = heal_run(directory)
+        how = "went with the environment" if healed.gone else "undone"
+        for name in healed.undone:
+            click.echo(f"{directory}: {name}: {how}")
+        for failure in healed.failures:
+            click.echo(f"{directory}: not undone: {failure}", err=True)
+        failed = failed or bool(healed.failures)
+        if not healed.undone and not healed.failures:
+            click.echo(f"{directory}: nothing to undo")
+    if not directories:
+        click.echo("no run below reports/ describes an environment")
+    return EXIT_HARNESS_FAILED if failed else 0
+
+
+def describe(node: Any) -> str:
+    """A running environment in a few lines: where it is and how to work with it."""
+    state = node.state
+    services = "".join(f"\n  {name:<40} http://{address}" for name, address in sorted(state.services.items()))
+    return (
+        f"environment {state.run_dir}: time scale {state.time_scale:g}, seed {state.seed}, GPU {state.gpu}\n"
+        f"  {'Prometheus':<40} {state.prometheus}\n"
+        f"  {'Alertmanager':<40} {', '.join(state.alertmanagers)}{services}"
+    )

@@ -136,6 +136,7 @@ class AlertSpec:
     ``lookback_s``: how far back the expression reads: ranges, offsets and subqueries, nested ones added up.
     ``scrape_interval_s``: the longest among the scraped targets. ``metrics``: names the expression reads.
     ``incompressible``: why the expression cannot be compressed in time; empty when it can.
+    ``compared``: the part of the expression that it compares with the plain number ``threshold``; None without one.
     """
 
     name: str
@@ -150,6 +151,8 @@ class AlertSpec:
     evaluation_interval_s: float
     metrics: tuple[str, ...]
     incompressible: tuple[str, ...]
+    compared: str | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,6 @@ from harness.report.readings import number, texts_of
 MOST_POINTS = 120
 MOST_SAMPLE_CURVES = 4
 MOST_LINES = 6
-
-# The plain number an alert's expression ends in: `… > 0.9`, also inside closing brackets.
-_THRESHOLD = re.compile(r"(?:>=|<=|==|!=|>|<)\s*(?:bool\s+)?(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)[\s)]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +95,9 @@ def sample_curves(events: Iterable[Event], spec: Spec) -> tuple[Curve, ...]:
     return tuple(_sample_curve(alert, lines, spec) for alert, lines in list(series.items())[:MOST_SAMPLE_CURVES])
 
 
-def threshold_of(expr: str) -> float | None:
-    """The number an expression's last comparison is with; None when it does not end in one."""
-    found = _THRESHOLD.search(expr)
-    return float(found[1]) if found else None
-
-
 def _sample_curve(alert: str, series: dict[tuple[tuple[str, str], ...], list[Point]], spec: Spec) -> Curve:
     rules = spec.alert(alert)
-    thresholds = {threshold_of(rule.expr) for rule in rules}
+    thresholds = {rule.threshold for rule in rules}
     lines = tuple(
         Line(", ".join(f"{key}={value}" for key, value in labels) or "value", _thinned(points))
         for labels, points in list(series.items())[:MOST_LINES]

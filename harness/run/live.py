@@ -17,6 +17,7 @@ from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.node import LocalNode
 from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
+from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
 from harness.load.locust_run import LoadPlan, LocustRun
 from harness.model import CheckResult, Event, Experiment, RunResult, Spec
@@ -25,7 +26,7 @@ from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.session import Session, open_session, set_current_session
 from harness.run.standing import UP_TIMEOUT_S
-from harness.stack import Stack
+from harness.stack import Stack, compress_promql
 
 Say = Callable[[str], None]
 
@@ -219,6 +220,17 @@ class LiveRun:
         if settled:  # Prometheus may have been away; the next experiment needs its eyes
             session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
         session.recorder.catch_up(timeout_s=_CATCH_UP_S)
+        self._sample(experiment)
+
+    def _sample(self, experiment: Experiment) -> None:
+        """Records what the rules of the experiment's alerts looked at while it went on."""
+        now_s = self.timeline.clock.now_s()
+        begun_s = max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))
+        reader = SampleReader(self.node.state.prometheus, self.timeline.record, self.timeline.clock)
+        names = dict.fromkeys(str(e.params["alert"]) for e in experiment.expectations if "alert" in e.params)
+        for rule in (rule for name in names for rule in self._spec.alert(name) if rule.compared is not None):
+            expr = compress_promql(str(rule.compared), self.options.time_scale)
+            reader.read(rule.name, expr, from_s=begun_s, to_s=now_s)
 
     @property
     def _spec(self) -> Spec:

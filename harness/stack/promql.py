@@ -123,6 +123,33 @@ def thresholds(expr: str) -> tuple[float, ...]:
     return tuple(found)
 
 
+def comparison(expr: str) -> tuple[str, float] | None:
+    """What the expression compares with a plain number, as PromQL, and that number; None when it compares with none.
+
+    Of several, joined by ``and``, ``or`` or ``unless``, the first: it is what the rule is about. ``bool`` and the side
+    the number stands on make no difference.
+    """
+    node = _unwrapped(_parse(expr))
+    while isinstance(node, ast.BinaryExpr) and str(node.op) in _SET_OPERATIONS:
+        node = _unwrapped(node.lhs)
+    if not isinstance(node, ast.BinaryExpr) or str(node.op) not in _COMPARISONS:
+        return None
+    for side, other in ((node.rhs, node.lhs), (node.lhs, node.rhs)):
+        limit = _constant(_unwrapped(side))
+        if limit is not None:
+            return other.prettify(), limit
+    return None
+
+
+def _constant(node: Any) -> float | None:
+    if isinstance(node, ast.NumberLiteral):
+        return float(node.val)
+    if isinstance(node, ast.UnaryExpr):
+        inner = _constant(_unwrapped(node.expr))
+        return None if inner is None else -inner
+    return None
+
+
 def _unwrapped(node: Any) -> Any:
     while isinstance(node, ast.ParenExpr):
         node = node.expr

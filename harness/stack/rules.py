@@ -13,7 +13,7 @@ from harness.stack.inventory import Found, Inventory
 from harness.stack.objects import ScrapeEndpoint
 from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup
 from harness.stack.places import Place
-from harness.stack.promql import incompressible, lookback_s, metrics_of
+from harness.stack.promql import comparison, incompressible, lookback_s, metrics_of
 from harness.stack.selection import Choice, choose
 
 Group = Mapping[str, Any]
@@ -62,10 +62,13 @@ def alert_specs(
             evaluation_interval_s=parse_duration(group["interval"]) if "interval" in group else evaluation_interval_s,
             metrics=metrics_of(rule["expr"]),
             incompressible=incompressible(rule["expr"]),
+            compared=compared,
+            threshold=threshold,
         )
         for group in groups
         for rule in group["rules"]
         if "alert" in rule
+        for compared, threshold in [comparison(rule["expr"]) or (None, None)]
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -38,3 +42,31 @@ def server() -> Iterator[ScriptedServer]:
         scripted.check()
     finally:
         scripted.stop()
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[Any], str]]:
+    """Starts a server that answers every request with this, as JSON or as the bytes it is; the result is its URL."""
+    with ExitStack() as cleanup:
+
+        def start(answer: Any) -> str:
+            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+            class Handler(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(body)
+
+                def log_message(self, *args: object) -> None:
+                    """Nothing is logged."""
+
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            thread = Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            cleanup.callback(thread.join)
+            cleanup.callback(server.server_close)
+            cleanup.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_address[1]}"
+
+        yield start

@@ -89,9 +89,11 @@ def spec(*alerts: AlertSpec) -> Spec:
     return Spec(alerts=alerts, route=None, receivers=())
 
 
-def alert_spec(name: str = "HighGPUTemperature", expr: str = "gpu_temperature_celsius > 80") -> AlertSpec:
+def alert_spec(name: str = "HighGPUTemperature", threshold: float = 80.0) -> AlertSpec:
     """One rule."""
-    return AlertSpec(name, "infrastructure", expr, 120, 0, {}, {}, 0, 30, 30, ("gpu_temperature_celsius",), ())
+    metric = "gpu_temperature_celsius"
+    expr = f"{metric} > {threshold:g}"
+    return AlertSpec(name, "infrastructure", expr, 120, 0, {}, {}, 0, 30, 30, (metric,), (), metric, threshold)
 
 
 def heat_record() -> Record:

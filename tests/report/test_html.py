@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_hostile_text_everywhere_stays_text() -> None:
         )
         for one in heat_record().events
     ]
-    rule = alert_spec("HighGPUTemperature" + HOSTILE, "gpu_temperature_celsius > 80" + HOSTILE)
+    rule = replace(alert_spec("HighGPUTemperature" + HOSTILE), expr="gpu_temperature_celsius > 80" + HOSTILE)
     html = to_html(run, events, spec(rule))
     page = read(html)
     assert html.encode("utf-8")

@@ -7,7 +7,7 @@ import pytest
 from harness.latencies import Latencies
 from harness.report.axis import Axis, value_range
 from harness.report.chart import describe, draw, moments
-from harness.report.curves import MOST_POINTS, load_curves, sample_curves, threshold_of
+from harness.report.curves import MOST_POINTS, load_curves, sample_curves
 from harness.report.story import MOST_MARKS, MOST_TRACKS, Span, Story, tell
 
 from .results import Record, alert_spec, heat_record, spec
@@ -170,29 +170,12 @@ def test_a_sample_that_is_not_a_number_is_a_hole() -> None:
     assert sample_curves(record.events, spec())[0].values == ()
 
 
-@pytest.mark.parametrize(
-    ("expr", "threshold"),
-    [
-        ("gpu_temperature_celsius > 80", 80.0),
-        ("(used / total) * 100 >= 9.05e1", 90.5),
-        ("(deriv(training_loss[10m]) > -0.001)", -0.001),
-        ("up == bool 0", 0.0),
-        ("up", None),
-        ("a > b", None),
-        ("a > 5 and on() b", None),
-        ("a > 5m", None),
-    ],
-)
-def test_the_threshold_is_the_number_the_expression_ends_in(expr: str, threshold: float | None) -> None:
-    assert threshold_of(expr) == threshold
-
-
 def test_two_rules_that_disagree_give_no_threshold() -> None:
-    rules = spec(alert_spec("A", "x > 1"), alert_spec("A", "x > 2"))
+    rules = spec(alert_spec("A", 1.0), alert_spec("A", 2.0))
     record = Record()
     record.add(1.0, "sample", "A", at_s=1.0, labels={}, value=1.5)
     assert sample_curves(record.events, rules)[0].threshold is None
-    assert sample_curves(record.events, spec(alert_spec("A", "x > 1")))[0].threshold == 1.0
+    assert sample_curves(record.events, spec(alert_spec("A", 1.0)))[0].threshold == 1.0
 
 
 def test_the_drawing_says_in_words_what_it_shows() -> None:

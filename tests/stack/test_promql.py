@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.clock import format_duration, parse_duration
 from harness.stack import compress_promql, incompressible, lookback_s
-from harness.stack.promql import metrics_of
+from harness.stack.promql import comparison, metrics_of, thresholds
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,31 @@ def test_lookback_adds_up_along_a_branch_and_takes_the_furthest(expr: str, secon
 
 def test_metrics_are_named_once_also_by_their_name_matcher() -> None:
     assert metrics_of('a / a{x="1"} + {__name__="b"} + sum(c)') == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("expr", "compared", "threshold"),
+    [
+        ("gpu_temperature_celsius > 80", "gpu_temperature_celsius", 80.0),
+        ("(used / total) * 100 >= 9.05e1", "(used / total) * 100", 90.5),
+        ("(deriv(training_loss[10m]) > -0.001)", "deriv(training_loss[10m])", -0.001),
+        ("0.1 > free / size", "free / size", 0.1),
+        ("free / size < 0.1 and readonly == 0", "free / size", 0.1),
+        ("(a > 5) unless on (x) b", "a", 5.0),
+        ("up == bool 0", "up", 0.0),
+    ],
+)
+def test_what_is_compared_with_a_number_is_told_apart_from_it(expr: str, compared: str, threshold: float) -> None:
+    found = comparison(expr)
+    assert found is not None
+    assert (" ".join(found[0].split()), found[1]) == (compared, threshold)
+
+
+@pytest.mark.parametrize("expr", ["up", "a > b", "absent(up)", "vector(1)", "a > (b > 5)", "a + 5"])
+def test_what_is_compared_with_no_number_has_no_threshold(expr: str) -> None:
+    assert comparison(expr) is None
+
+
+def test_every_number_that_something_is_compared_with_counts() -> None:
+    assert thresholds("a > 5 and (3 < b) or c == d") == (5.0, 3.0)
+    assert thresholds("a + 5") == ()

@@ -22,6 +22,10 @@ _TIMEOUT_S = 3.0
 # How often an unchanged rule group is written down again: often enough to prove that it was evaluated all along.
 _EVALUATION_EVERY_S = 1.0
 
+# An evaluation's samples carry the time it was due, its group the time it began, which after a slow start stays up to
+# one interval later (rules/manager.go, Group.run). So many intervals later, one without a sample is another one.
+_CERTAINLY_LATER = 1.75
+
 # Go's zero time, which Prometheus shows for a group that has not been evaluated yet.
 _NEVER = "0001-01-01T"
 # What an answer that is not Prometheus's raises while it is read.
@@ -129,7 +133,9 @@ class PrometheusCollector:
     def _find_inactive(self, evaluated: Mapping[str, tuple[float, float]]) -> None:
         for labels, known in list(self._series.items()):
             group = evaluated.get(dict(labels).get("alertname", ""))
-            if known.state != "inactive" and group is not None and group[0] > known.last_s + 0.5 * group[1]:
+            if known.state == "inactive" or group is None:
+                continue
+            if group[0] > known.last_s + _CERTAINLY_LATER * group[1]:
                 self._record_state(labels, "inactive", known.last_s + group[1])
                 # Its old samples are read once more by the next poll, and must not bring it back.
                 self._series[labels] = _AlertSeries("inactive", known.last_s)

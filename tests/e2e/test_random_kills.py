@@ -49,7 +49,7 @@ def test_signals_at_random_instants_leave_nothing(tmp_path: Path) -> None:
     plans = [
         (SIGNALS[number % len(SIGNALS)], after_s, tmp_path / str(number)) for number, after_s in enumerate(instants)
     ]
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         killed = list(pool.map(lambda plan: kill_a_run(*plan), plans))
     assert [each for each in killed if each.problems] == [], f"{SEED_VARIABLE}={seed}"
 

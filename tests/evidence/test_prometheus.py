@@ -72,7 +72,18 @@ def test_an_alert_is_followed_to_the_evaluation(story: Story) -> None:
     story.poll(story.group(11.0), samples={"pending": [10.0, 11.0]})
     story.poll(story.group(13.0), samples={"pending": [10.0, 11.0], "firing": [12.0, 13.0]})
     story.poll(story.group(14.0), samples={"firing": [12.0, 13.0]})
+    story.poll(story.group(15.0), samples={"firing": [13.0]})
     assert story.states() == [("pending", 10.0), ("firing", 12.0), ("inactive", 14.0)]
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.9, 1.2])
+def test_evaluations_that_begin_late_for_ever_do_not_make_an_alert_flicker(story: Story, late_s: float) -> None:
+    """After a slow start each evaluation begins up to an interval after the time that its samples carry."""
+    for due_s in (10.0, 11.0, 12.0, 13.0):
+        story.poll(story.group(due_s + late_s), samples={"firing": [10.0, due_s]})
+    assert story.states() == [("firing", 10.0)]
+    story.poll(story.group(15.0 + late_s), samples={"firing": [13.0]})
+    assert story.states() == [("firing", 10.0), ("inactive", 14.0)]
 
 
 def test_samples_read_twice_do_not_bring_an_alert_back(story: Story) -> None:
@@ -106,7 +117,7 @@ def test_an_alert_that_stayed_active_while_nothing_was_evaluated_is_not_seen_gon
 def test_instances_are_followed_apart(story: Story) -> None:
     other = {**HOT, "gpu_id": "1"}
     story.poll(story.group(11.0), samples={"firing": [11.0]})
-    story.poll(story.group(12.0), samples={"pending": [12.0]}, labels=other)
+    story.poll(story.group(13.0), samples={"pending": [12.0, 13.0]}, labels=other)
     assert story.states() == [("firing", 11.0), ("inactive", 12.0)]
     assert story.states(other) == [("pending", 12.0)]
 
@@ -128,7 +139,7 @@ def test_an_absent_prometheus_is_a_gap_and_what_happened_meanwhile_is_read_later
     gaps = written.of("gap")
     assert [gap.name for gap in gaps] == ["prometheus"] * 2
     assert gaps[0].data["from_s"] == gaps[1].data["from_s"] <= gaps[0].data["to_s"]
-    story.poll(story.group(6.0), samples={"pending": [3.0], "firing": [4.0, 5.0]})
+    story.poll(story.group(7.0), samples={"pending": [3.0], "firing": [4.0, 5.0]})
     assert story.states() == [("pending", 3.0), ("firing", 4.0), ("inactive", 6.0)]
 
 

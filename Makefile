@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs certify test check e2e test-torch clean
+.PHONY: setup programs certify test check e2e test-torch bench clean
 
 setup: programs .venv/.complete
 
@@ -33,6 +33,10 @@ check: setup
 
 e2e: setup
 	$(BIN)/pytest -q -m e2e --numprocesses 3 --dist loadgroup
+
+# What the harness promises in figures, each with the ratio to its bound.
+bench: setup
+	@$(BIN)/python -m benchmarks
 
 # The torch backend, in an environment of its own: torch is optional and large.
 test-torch:

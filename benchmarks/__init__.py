@@ -1,0 +1,1 @@
+"""What the harness promises in figures, measured: ``make bench``."""

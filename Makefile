@@ -3,12 +3,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs certify test check e2e test-torch bench clean
+.PHONY: setup programs browser certify test check e2e test-torch bench clean
 
 setup: programs .venv/.complete
 
 programs:
 	@scripts/install-programs
+
+# Only the tests of the HTML report need one.
+browser:
+	@scripts/install-programs browser
 
 .venv/.complete: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) is not on PATH; name another: make setup PYTHON=python3.12" >&2; exit 1; }
@@ -31,7 +35,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m 'not e2e'
 
-e2e: setup
+e2e: setup browser
 	$(BIN)/pytest -q -m e2e --numprocesses 3 --dist loadgroup
 
 # What the harness promises in figures, each with the ratio to its bound.

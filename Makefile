@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs browser certify test check e2e test-torch bench clean
+.PHONY: setup programs browser certify test check e2e test-torch bench sample clean
 
 setup: programs .venv/.complete
 
@@ -42,6 +42,14 @@ e2e: setup browser
 bench: setup
 	@$(BIN)/python -m benchmarks
 
+# Writes the report in reports/sample anew, from a run of three experiments.
+sample: setup
+	@rm -rf build/sample
+	@$(BIN)/harness certify --seed 1 --report build/sample \
+		--experiments experiments/gpu-overheats.yaml --experiments experiments/model-volume-full.yaml \
+		--experiments experiments/gpu-warm.yaml
+	@mkdir -p reports/sample && cp build/sample/report.html build/sample/result.json reports/sample/
+
 # The torch backend, in an environment of its own: torch is optional and large.
 test-torch:
 	@test -d .venv-torch || $(PYTHON) -m venv .venv-torch
@@ -50,4 +58,4 @@ test-torch:
 	.venv-torch/bin/pytest -q -o norecursedirs= tests/torch_backend
 
 clean:
-	rm -rf .venv .venv-torch .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build .venv .venv-torch .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

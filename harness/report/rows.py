@@ -25,7 +25,7 @@ _BAR_HEIGHT = 14
 _PLOT_HEIGHT = 76
 # A nested drawing with a scale of its own; it is stretched to the width, the width of its lines is not.
 _PLOT_WIDTH_UNITS = 1000
-_NAME_CHARACTERS = 40
+_NAME_CHARACTERS = 46
 _NOTE_CHARACTERS = 90
 
 # Centred on the origin, about ten pixels wide.

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs browser certify test check e2e test-torch bench sample clean
+.PHONY: setup programs browser certify test check e2e test-torch bench gpu sample clean
 
 setup: programs .venv/.complete
 
@@ -41,6 +41,10 @@ e2e: setup browser
 # What the harness promises in figures, each with the ratio to its bound.
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+# What only a machine with a GPU can prove; without one it says so.
+gpu: setup
+	@$(BIN)/python -m benchmarks.gpu
 
 # Writes the report in reports/sample anew, from a run of three experiments.
 sample: setup

@@ -34,7 +34,7 @@ class FaultKind:
 
 
 _DEVICE = "the device itself"
-_SIMULATED = "a simulated GPU"
+SIMULATED = "a simulated GPU"
 
 FAULTS: Mapping[str, FaultKind] = {
     kind.name: kind
@@ -91,7 +91,14 @@ FAULTS: Mapping[str, FaultKind] = {
             "weights in NumPy's .npz form on a volume",
         ),
         FaultKind(
-            "gpu-cooling-lost", gpu.plan, gpu.lose_cooling, gpu.hot, gpu.restore_cooling, gpu.cool, _DEVICE, _SIMULATED
+            "gpu-cooling-lost",
+            gpu.plan,
+            gpu.lose_cooling,
+            gpu.hot,
+            gpu.restore_cooling,
+            gpu.cool,
+            _DEVICE,
+            SIMULATED,
         ),
         FaultKind(
             "gpu-memory-taken",
@@ -101,12 +108,19 @@ FAULTS: Mapping[str, FaultKind] = {
             gpu.release_memory,
             gpu.memory_released,
             _DEVICE,
-            _SIMULATED,
+            SIMULATED,
         ),
         FaultKind(
-            "gpu-throttle", gpu.plan, gpu.throttle, gpu.throttled, gpu.unthrottle, gpu.unthrottled, _DEVICE, _SIMULATED
+            "gpu-throttle",
+            gpu.plan,
+            gpu.throttle,
+            gpu.throttled,
+            gpu.unthrottle,
+            gpu.unthrottled,
+            _DEVICE,
+            SIMULATED,
         ),
-        FaultKind("gpu-xid", gpu.plan, gpu.raise_xid, gpu.xid_raised, None, None, _DEVICE, _SIMULATED),
-        FaultKind("gpu-lost", gpu.plan, gpu.lose, gpu.lost, gpu.restore, gpu.restored, _DEVICE, _SIMULATED),
+        FaultKind("gpu-xid", gpu.plan, gpu.raise_xid, gpu.xid_raised, None, None, _DEVICE, SIMULATED),
+        FaultKind("gpu-lost", gpu.plan, gpu.lose, gpu.lost, gpu.restore, gpu.restored, _DEVICE, SIMULATED),
     )
 }

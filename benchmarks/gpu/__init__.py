@@ -1,0 +1,1 @@
+"""What a machine with a GPU can prove that a simulated device cannot: ``make gpu``."""

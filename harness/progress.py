@@ -10,11 +10,18 @@ from rich.console import Console
 from rich.status import Status
 
 
+class _Console(Console):
+    """Falls silent when nobody reads any more; rich would end the program, and a run has faults to undo."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Progress:
     """Shows each step with the seconds since the start. Text of others is shown as it is, never as markup."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console = _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._status: Status | None = None
         self._start_s = time.monotonic()
 

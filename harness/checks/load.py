@@ -35,7 +35,8 @@ def load_figures(events: Iterable[Event], from_s: float, to_s: float) -> LoadFig
 def check_load(expectation: Expectation, window: Window, *, time_scale: float) -> list[CheckResult]:
     """p95 and error ratio of the requests during the fault or after it, each within its bound where one is set.
 
-    Latencies count from the instant a request was planned. No requests, or no fault seen, is UNKNOWN.
+    Latencies count from the instant a request was planned. No requests, or no fault seen, is UNKNOWN; so is a bound
+    that held only as long as the load generator was heard.
     """
     stage = str(expectation.params["stage"])
     span = _span(stage, expectation, window, time_scale)
@@ -53,9 +54,12 @@ def check_load(expectation: Expectation, window: Window, *, time_scale: float) -
         if measured is None:
             results.append(_unknown(window, check, limit, unit, "no requests were made"))
             continue
-        verdict = Verdict.PASS if measured <= limit else Verdict.FAIL
+        silent = [event for event in window.of_kind("gap", "load") if _overlaps(event, *span)]
+        verdict = Verdict.FAIL if measured > limit else Verdict.UNKNOWN if silent else Verdict.PASS
         shown = f"{measured:.3f} s" if figure == "p95" else f"{measured:.2%}"
         summary = f"{shown} over {felt.requests} requests from {span[0]:.1f} s to {span[1]:.1f} s of the run"
+        if silent:
+            summary += f", of which a part was not seen: {silent[0].data.get('error')}"
         # The first and the last say which stretch was read; all of them would drown the reader.
         evidence = (felt.windows[0].seq, felt.windows[-1].seq)
         results.append(CheckResult(window.name, check, verdict, round(measured, 4), limit, unit, summary, evidence))
@@ -76,6 +80,12 @@ def _span(stage: str, expectation: Expectation, window: Window, time_scale: floa
 def _inside(event: Event, begin_s: float, end_s: float) -> bool:
     from_s, to_s = finite(event.data.get("from_s")), finite(event.data.get("to_s"))
     return from_s is not None and to_s is not None and from_s >= begin_s and to_s <= end_s
+
+
+def _overlaps(event: Event, begin_s: float, end_s: float) -> bool:
+    """Whether a gap touches the span; one that does not say when it was may."""
+    from_s, to_s = finite(event.data.get("from_s")), finite(event.data.get("to_s"))
+    return from_s is None or to_s is None or (from_s < end_s and to_s > begin_s)
 
 
 def _unknown(window: Window, check: str, limit: float, unit: str, summary: str) -> CheckResult:

@@ -11,6 +11,7 @@ import click
 
 from harness import defaults
 from harness.cli.options import EXIT, environment_option, scale_option, seed_option, stack_option
+from harness.cli.output import show
 from harness.progress import Progress
 
 
@@ -83,6 +84,6 @@ def certify(
         result, timeline = run_certification(loaded, experiments, run_dir, options, say=progress.say)
         progress.say("writing the report")
         text = write_reports(result, timeline.events(), loaded.spec, run_dir, colour=sys.stdout.isatty())
-    click.echo(text)
-    click.echo(f"\nreport: {run_dir / 'report.html'}")
+    show(text)
+    show(f"\nreport: {run_dir / 'report.html'}")
     return EXIT[result.verdict]

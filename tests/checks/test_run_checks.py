@@ -167,6 +167,18 @@ class TestLoad:
         assert judged(spoilt, run_experiment=bound, scale=10.0).verdict("load: error ratio after") is PASS
         assert judged(spoilt, run_experiment=bound, scale=20.0).verdict("load: error ratio after") is FAIL
 
+    @pytest.mark.parametrize(
+        ("from_s", "to_s", "verdict"),
+        [(25.0, 26.0, UNKNOWN), (38.0, 41.0, UNKNOWN), (None, None, UNKNOWN), (50.0, 55.0, PASS)],
+    )
+    def test_a_load_that_was_not_heard_throughout_proves_no_bound_but_can_break_it(
+        self, from_s: float | None, to_s: float | None, verdict: Verdict
+    ) -> None:
+        gap = passing().add(30.0, "gap", "load", from_s=from_s, to_s=to_s, error="wrote no window")
+        result = judged(gap, run_experiment=load_bound("during", p95_s=10.0)).of("load: p95 during")
+        assert (result.verdict, "wrote no window" in result.summary) == (verdict, verdict is UNKNOWN)
+        assert judged(gap, run_experiment=load_bound("during", p95_s=0.001)).verdict("load: p95 during") is FAIL
+
     @pytest.mark.parametrize("stage", ["during", "after"])
     def test_no_requests_are_unknown(self, stage: str) -> None:
         bound = load_bound(stage, error_ratio=0.5, p95_s=1.0)

@@ -4,53 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT, Runner, descendants, still_there
+from tests.e2e.conftest import Runner, descendants, still_there
+from tests.e2e.phases import baseline_begun, fault_is_in, fault_is_undone, node_started, start_and_wait
 
 pytestmark = pytest.mark.e2e
-
-EXPERIMENT = CHECKOUT / "experiments" / "model-volume-full.yaml"
-
-
-def timeline(run_dir: Path) -> list[dict[str, object]]:
-    path = run_dir / "timeline.jsonl"
-    if not path.exists():
-        return []
-    # What follows the last line end is being written at this moment.
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-
-
-def node_started(run_dir: Path) -> bool:
-    return (run_dir / "environment.json").exists()
-
-
-def baseline_begun(run_dir: Path) -> bool:
-    return any(event["kind"] == "phase" for event in timeline(run_dir))
-
-
-def fault_is_in(run_dir: Path) -> bool:
-    return any(event["kind"] == "fault" and event["data"]["status"] == "effect" for event in timeline(run_dir))
-
-
-def fault_is_undone(run_dir: Path) -> bool:
-    return any(event["kind"] == "fault" and event["data"]["status"] == "undone" for event in timeline(run_dir))
-
-
-def start_and_wait(runner: Runner, reached: Callable[[Path], bool]) -> tuple[subprocess.Popen[str], Path]:
-    run_dir = runner.root / "run"
-    process = runner.start("certify", "--experiments", str(EXPERIMENT), "--report", str(run_dir))
-    deadline = time.monotonic() + 60
-    while not reached(run_dir):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the phase was not reached"
-        time.sleep(0.02)
-    return process, run_dir
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.clock import parse_duration
 from harness.expectations import Duration
-from harness.run.session import current_session
+from harness.run.current import current_session
 
 
 def kill_pod(workload: str, namespace: str | None = None) -> str:

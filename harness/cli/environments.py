@@ -50,7 +50,7 @@ def status() -> int:
     Example:
       harness status
     """
-    from harness.run.session import running_environments
+    from harness.run.standing import running_environments
 
     nodes = running_environments(Path("reports"))
     if not nodes:
@@ -75,8 +75,7 @@ def down(run_dir: Path | None) -> int:
       harness down reports/20260101-120000
     """
     from harness.environments.local.node import STATE_FILE
-    from harness.run.session import running_environments
-    from harness.run.standing import environment_of
+    from harness.run.standing import environment_of, running_environments
 
     if run_dir is not None and not (run_dir / STATE_FILE).exists():
         raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])

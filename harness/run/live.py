@@ -19,12 +19,14 @@ from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
-from harness.load.locust_run import LoadPlan, LocustRun
+from harness.load.locust_run import LocustRun
 from harness.model import CheckResult, Event, Experiment, RunResult, Spec
 from harness.run.chaos_toolkit import run_chaos_toolkit
+from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
-from harness.run.session import Session, open_session, set_current_session
+from harness.run.loading import find_target, start_load
+from harness.run.session import Session, open_session
 from harness.run.standing import UP_TIMEOUT_S
 from harness.stack import Stack, compress_promql
 
@@ -144,11 +146,20 @@ class LiveRun:
             raise
         state = self._node.state
         self._say(f"the stack is ready after {state.ready_s:.1f} s, Prometheus at {state.prometheus}")
-        target, left_out = self._load_target()
+        target = self.options.load_target or find_target(self.stack, self._node)
+        left_out = [] if target else ["load: no Service with the label app: model-serving and a port named http"]
         self._record_start([*state.not_exercised, *left_out])
         collectors: list[Any] = [PodCollector(self._node, self.timeline.record)]
         if target is not None:
-            self.load = self._start_load(target)
+            self.load = start_load(
+                self._node,
+                target,
+                rate=self.options.load_rate,
+                model_name=self.options.load_model,
+                run_dir=self.run_dir,
+                timeline=self.timeline,
+            )
+            self._cleanup.callback(self.load.stop)
             collectors.append(self.load)
         self._session = open_session(
             self._node, self._spec, self.timeline, extra_collectors=collectors, watch=self._interruption.check
@@ -265,30 +276,6 @@ class LiveRun:
     def _record_end(self) -> None:
         self.timeline.record("run", "ended", {"interrupted": self._interruption.signal_name})
 
-    def _load_target(self) -> tuple[str | None, list[str]]:
-        """The Service to load, or none and why."""
-        target = self.options.load_target or _inference_service(self.stack, self.node)
-        if target is None:
-            return None, ["load: no Service with the label app: model-serving and a port named http"]
-        return target, []
-
-    def _start_load(self, target: str) -> LocustRun:
-        services = self.node.state.services
-        if target not in services:
-            known = ", ".join(services) or "none"
-            raise HarnessError(f"load: no pod is behind the Service {target}; the stack has: {known}")
-        plan = LoadPlan(
-            base_url=f"http://{services[target]}",
-            rate=self.options.load_rate,
-            duration_s=6 * 3600.0,
-            seed=self.options.seed,
-            model_name=self.options.load_model,
-        )
-        load = LocustRun(plan, run_dir=self.run_dir, clock=self.timeline.clock, record=self.timeline.record)
-        load.start()
-        self._cleanup.callback(load.stop)
-        return load
-
     def _settled(self) -> bool:
         """Whether load flows and Prometheus has found every target up."""
         flowing = self.load is None or self.load.windows > 0
@@ -306,13 +293,3 @@ class LiveRun:
 def _all_up(events: tuple[Event, ...]) -> bool:
     health = {(e.name, e.data["instance"]): e.data["health"] for e in events if e.kind == "target"}
     return bool(health) and set(health.values()) == {"up"}
-
-
-def _inference_service(stack: Stack, node: LocalNode) -> str | None:
-    for service in stack.services:
-        if service.labels.get("app") == "model-serving":
-            for port in service.ports:
-                target = f"{service.namespace}/{service.name}:{port.port}"
-                if port.name == "http" and target in node.state.services:
-                    return target
-    return None

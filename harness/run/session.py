@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.checks.bounds import AlertBounds, alert_bounds
 from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
 from harness.checks.window import alert_histories
-from harness.clock import DeadlineExceeded, RunClock, wait_until
-from harness.environments.local.node import STATE_FILE, LocalNode, NodeState
-from harness.errors import HarnessError, InputError, Mistake
+from harness.clock import DeadlineExceeded, wait_until
+from harness.environments.local.node import LocalNode
+from harness.errors import HarnessError
 from harness.evidence.deliveries import DeliveryCollector
 from harness.evidence.notices import NoticeCollector
 from harness.evidence.panels import PanelCollector
@@ -22,9 +20,8 @@ from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import AlertSpec, Event, Expectation, Route, Spec
-from harness.stack import compress_promql, load_stack
+from harness.stack import compress_promql
 
-RUN_VARIABLE = "HARNESS_RUN"
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
 _POLL_S = 0.1
@@ -265,57 +262,3 @@ def _panel_queries(spec: Spec, time_scale: float) -> list[tuple[str, str]]:
         if not panel.problem
         for query in dict.fromkeys(panel.queries)
     ]
-
-
-_current: Session | None = None
-
-
-def set_current_session(session: Session | None) -> None:
-    """Makes this the session that experiments act on in this process; None: none."""
-    global _current
-    _current = session
-
-
-def current_session() -> Session:
-    """The run's session, or one attached to the environment that ``harness up`` left.
-
-    Raises HarnessError when there is no such environment, or several and ``HARNESS_RUN`` names none.
-    """
-    if _current is None:
-        set_current_session(_attach(find_environment(Path("reports"))))
-    assert _current is not None
-    return _current
-
-
-def find_environment(reports: Path) -> LocalNode:
-    """The running environment: the one ``HARNESS_RUN`` names, else the only one below ``reports``."""
-    named = os.environ.get(RUN_VARIABLE)
-    if named:
-        node = LocalNode(NodeState.load(Path(named)))
-        if not node.alive():
-            raise HarnessError(f"{RUN_VARIABLE}={named}: its environment is not running")
-        return node
-    running = running_environments(reports)
-    if not running:
-        raise HarnessError(f"no environment is running below {reports}: start one with `harness up`")
-    if len(running) > 1:
-        names = ", ".join(node.state.run_dir for node in running)
-        raise InputError([Mistake(RUN_VARIABLE, "", f"several environments are running, name one of: {names}")])
-    return running[0]
-
-
-def running_environments(reports: Path) -> tuple[LocalNode, ...]:
-    """The environments below a directory of runs whose processes are alive, by the names of their directories."""
-    nodes = []
-    for path in sorted(reports.glob(f"*/{STATE_FILE}")):
-        with suppress(HarnessError):  # one damaged directory must not hide the others
-            nodes.append(LocalNode(NodeState.load(path.parent)))
-    return tuple(node for node in nodes if node.alive())
-
-
-def _attach(node: LocalNode) -> Session:
-    """A session of this process on a running environment, with a timeline of its own beside the environment's files."""
-    run_dir = Path(node.state.run_dir)
-    number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
-    timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
-    return open_session(node, load_stack(Path(node.state.stack)).spec, timeline, watch=lambda: None)

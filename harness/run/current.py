@@ -1,0 +1,39 @@
+"""The session that the activities of experiments act on in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.clock import RunClock
+from harness.environments.local.node import LocalNode
+from harness.evidence.timeline import Timeline
+from harness.run.session import Session, open_session
+from harness.run.standing import find_environment
+from harness.stack import load_stack
+
+_current: Session | None = None
+
+
+def set_current_session(session: Session | None) -> None:
+    """Makes this the session that experiments act on in this process; None: none."""
+    global _current
+    _current = session
+
+
+def current_session() -> Session:
+    """The run's session, or one attached to the environment that ``harness up`` left.
+
+    Raises HarnessError when there is no such environment, or several and ``HARNESS_RUN`` names none.
+    """
+    if _current is None:
+        set_current_session(_attach(find_environment(Path("reports"))))
+    assert _current is not None
+    return _current
+
+
+def _attach(node: LocalNode) -> Session:
+    """A session of this process on a running environment, with a timeline of its own beside the environment's files."""
+    run_dir = Path(node.state.run_dir)
+    number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
+    timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
+    return open_session(node, load_stack(Path(node.state.stack)).spec, timeline, watch=lambda: None)

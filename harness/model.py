@@ -294,7 +294,11 @@ class PodAddress:
 
 @dataclass(frozen=True, slots=True)
 class ProcessRef:
-    """One process, told from a later one of the same number by when it started (clock ticks since boot)."""
+    """One process, told from a later one of the same number by when it started (clock ticks since boot).
+
+    ``node``: whose process numbers these are, where an environment has several nodes.
+    """
 
     pid: int
     started: float
+    node: str = ""

@@ -186,13 +186,14 @@ class SessionRun:
 
     def _start(self) -> Environment:
         from harness.model import Verdict
-        from harness.run.inputs import require_environment
         from harness.run.interrupt import Interruption
         from harness.run.live import LiveRun, Options
+        from harness.run.placing import Place, require_environment
         from harness.run.reporting import new_run_directory
         from harness.run.testing import Environment, NotProved
 
-        require_environment()
+        place = Place(self._option("--environment"))
+        require_environment(place)
         asked = self._option("--run-seed")
         seed = random.SystemRandom().randrange(2**31) if asked is None else asked
         options = Options(
@@ -201,6 +202,7 @@ class SessionRun:
             load_rate=self._option("--load-rate"),
             load_target=self._option("--load-target"),
             load_model=self._option("--load-model"),
+            place=place,
         )
         run_dir = new_run_directory(self._option("--run-dir"), now=datetime.now(UTC))
         interruption = Interruption()

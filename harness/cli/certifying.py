@@ -67,15 +67,22 @@ def certify(
     # Heavy imports wait until they are needed: `harness --help` answers at once.
     from harness.run.certify import Options
     from harness.run.certify import certify as run_certification
-    from harness.run.inputs import read_inputs, require_environment
+    from harness.run.inputs import read_inputs
+    from harness.run.placing import Place, require_environment
     from harness.run.reporting import new_run_directory, write_reports
 
     loaded, experiments = read_inputs(stack, experiment_paths or (defaults.EXPERIMENTS,), load_target=load_target)
-    require_environment()
+    place = Place(environment)
+    require_environment(place)
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     options = Options(
-        time_scale=time_scale, seed=chosen_seed, load_rate=load_rate, load_target=load_target, load_model=load_model
+        time_scale=time_scale,
+        seed=chosen_seed,
+        load_rate=load_rate,
+        load_target=load_target,
+        load_model=load_model,
+        place=place,
     )
     with Progress(sys.stderr) as progress:
         progress.say(

@@ -28,17 +28,19 @@ def up(stack: Path, environment: str, time_scale: float, seed: int | None) -> in
       harness up --time-scale 1
       harness up --stack deploy/monitoring
     """
-    from harness.run.inputs import read_inputs, require_environment
+    from harness.run.inputs import read_inputs
+    from harness.run.placing import Place, require_environment
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
+    place = Place(environment)
     loaded, _ = read_inputs(stack, ())
-    require_environment()
+    require_environment(place)
     run_dir = new_run_directory(None, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     with Progress(sys.stderr) as progress:
-        node = stand_up(loaded, run_dir, time_scale=time_scale, seed=chosen_seed, say=progress.say)
-    click.echo(describe(node))
+        running = stand_up(place, loaded, run_dir, time_scale=time_scale, seed=chosen_seed, say=progress.say)
+    click.echo(describe(running))
     return 0
 
 
@@ -52,15 +54,15 @@ def status() -> int:
     """
     from harness.run.standing import running_environments
 
-    nodes = running_environments(Path("reports"))
-    if not nodes:
+    found = running_environments(Path("reports"))
+    if not found:
         click.echo("no environment is running below reports/")
         return 1
-    for node in nodes:
-        click.echo(describe(node))
-        for state in node.container_states():
-            running = "running" if state["running"] else f"not running (exit code {state['exit_code']})"
-            click.echo(f"  {state['namespace']}/{state['pod']} {state['container']}: {running}")
+    for running in found:
+        click.echo(describe(running))
+        for state in running.container_states():
+            says = "running" if state["running"] else f"not running (exit code {state['exit_code']})"
+            click.echo(f"  {state['namespace']}/{state['pod']} {state['container']}: {says}")
     return 0
 
 
@@ -74,16 +76,16 @@ def down(run_dir: Path | None) -> int:
       harness down
       harness down reports/20260101-120000
     """
-    from harness.environments.local.node import STATE_FILE
+    from harness.environments.description import STATE_FILE
     from harness.run.standing import environment_of, running_environments
 
     if run_dir is not None and not (run_dir / STATE_FILE).exists():
         raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])
-    nodes = tuple(filter(None, [environment_of(run_dir)])) if run_dir else running_environments(Path("reports"))
-    for node in nodes:
-        node.stop()
-        click.echo(f"down: {node.state.run_dir}")
-    if not nodes:
+    found = tuple(filter(None, [environment_of(run_dir)])) if run_dir else running_environments(Path("reports"))
+    for running in found:
+        running.stop()
+        click.echo(f"down: {running.state.run_dir}")
+    if not found:
         click.echo(f"already down: {run_dir}" if run_dir else "no environment is running below reports/")
     return 0
 
@@ -98,7 +100,7 @@ def heal(run_dir: Path | None) -> int:
       harness heal
       harness heal reports/20260101-120000
     """
-    from harness.environments.local.node import STATE_FILE
+    from harness.environments.description import STATE_FILE
     from harness.run.healing import heal as heal_run
 
     failed = False
@@ -118,9 +120,9 @@ def heal(run_dir: Path | None) -> int:
     return EXIT_HARNESS_FAILED if failed else 0
 
 
-def describe(node: Any) -> str:
+def describe(running: Any) -> str:
     """A running environment in a few lines: where it is and how to work with it."""
-    state = node.state
+    state = running.state
     services = "".join(f"\n  {name:<40} http://{address}" for name, address in sorted(state.services.items()))
     return (
         f"environment {state.run_dir}: time scale {state.time_scale:g}, seed {state.seed}, GPU {state.gpu}\n"

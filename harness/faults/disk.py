@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.faults.world import World
+from harness.faults.world import PodGone, World
 
 FILL_FILE = ".filled-by-harness"
 # A fill takes memory or disk of the machine; none is asked for more than this.
 _MAX_FILL_BYTES = 4 * 2**30
-_PIECE_BYTES = 2**20
 
 
 def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None, percent: float) -> Mapping[str, Any]:
@@ -45,27 +41,7 @@ def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None
 def fill(world: World, record: Mapping[str, Any]) -> None:
     """Writes the files. A volume that runs full before the last byte is as full as was asked for."""
     for each in record["fills"]:
-        path = world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE)
-        with path.open("wb", buffering=0) as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, each["bytes"])
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                # A tmpfs takes back what it had given, so the rest is taken piece by piece.
-                _write_until_full(file, each["bytes"])
-
-
-def _write_until_full(file: io.RawIOBase, most_bytes: int) -> None:
-    piece = bytes(min(most_bytes, _PIECE_BYTES))
-    written = 0
-    while written < most_bytes:
-        try:
-            written += file.write(piece[: most_bytes - written]) or 0
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            return
+        world.allocate_file(each["pod"], each["namespace"], record["volume"], FILL_FILE, each["bytes"])
 
 
 def filled(world: World, record: Mapping[str, Any]) -> str | None:
@@ -81,17 +57,20 @@ def filled(world: World, record: Mapping[str, Any]) -> str | None:
 
 
 def free(world: World, record: Mapping[str, Any]) -> None:
-    """Removes the files."""
+    """Removes the files; those of a pod that is gone went with it."""
     for each in record["fills"]:
-        with contextlib.suppress(FileNotFoundError):
-            world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE).unlink()
+        with contextlib.suppress(PodGone):
+            world.remove_file(each["pod"], each["namespace"], record["volume"], FILL_FILE)
 
 
 def freed(world: World, record: Mapping[str, Any]) -> str | None:
     """That the files are gone."""
-    left = [
-        each["pod"]
-        for each in record["fills"]
-        if world.volume_file(each["pod"], each["namespace"], record["volume"], FILL_FILE).exists()
-    ]
+    left = [each["pod"] for each in record["fills"] if _is_there(world, each, record["volume"])]
     return None if left else f"{record['volume']} holds no filling file any more"
+
+
+def _is_there(world: World, each: Mapping[str, Any], volume: str) -> bool:
+    try:
+        return world.has_file(each["pod"], each["namespace"], volume, FILL_FILE)
+    except PodGone:
+        return False

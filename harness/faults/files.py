@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from harness.errors import HarnessError
-from harness.faults.world import Pod, World
+from harness.faults.world import Pod, PodGone, World
 
 Record = Mapping[str, Any]
 _BACKUPS = "backups"
@@ -26,8 +26,7 @@ def plan_config(
     """The record of setting keys of a YAML file for each of the workload's pods."""
     changes = []
     for pod in _pods(world, workload, namespace):
-        path = world.config_file(pod.name, pod.namespace, volume, file)
-        before = _read(path, pod, volume, file).decode()
+        before = world.read_file(pod.name, pod.namespace, volume, file).decode()
         content = yaml.safe_load(before) or {}
         if not isinstance(content, dict):
             raise HarnessError(f"{file} on volume {volume} of pod {pod.name} holds no mapping whose keys could be set")
@@ -38,35 +37,37 @@ def plan_config(
 
 def change_config(world: World, record: Record) -> None:
     """Each pod finds the changed file, whole, at its next reading."""
-    for change, path in _config_files(world, record):
-        _replace(path, change["after"].encode())
+    for change in record["changes"]:
+        world.write_config(*_place(record, change), change["after"])
 
 
 def config_changed(world: World, record: Record) -> str | None:
-    """That every file holds what was asked for."""
-    if all(path.read_text(encoding="utf-8") == change["after"] for change, path in _config_files(world, record)):
+    """That every pod has the file with what was asked for."""
+    if all(world.read_file(*_place(record, each)).decode() == each["after"] for each in record["changes"]):
         return f"{record['file']} reads as changed for {len(record['changes'])} pods"
     return None
 
 
 def restore_config(world: World, record: Record) -> None:
     """Each file is as it was."""
-    for change, path in _config_files(world, record):
-        _replace(path, change["before"].encode())
+    for change in record["changes"]:
+        world.write_config(*_place(record, change), change["before"])
 
 
 def config_restored(world: World, record: Record) -> str | None:
-    """That every file holds what it held before."""
-    if all(path.read_text(encoding="utf-8") == change["before"] for change, path in _config_files(world, record)):
-        return f"{record['file']} reads as before"
-    return None
+    """That every pod that is still there has the file as before."""
+    for change in record["changes"]:
+        with contextlib.suppress(PodGone):
+            if world.read_file(*_place(record, change)).decode() != change["before"]:
+                return None
+    return f"{record['file']} reads as before"
 
 
 def plan_damage(world: World, *, workload: str, volume: str, file: str, namespace: str | None, seed: int) -> Record:
     """The record of damaging a weights file on a volume of each of the workload's pods; the originals are kept."""
     damages = []
     for pod in _pods(world, workload, namespace):
-        original = _read(world.volume_file(pod.name, pod.namespace, volume, file), pod, volume, file)
+        original = world.read_file(pod.name, pod.namespace, volume, file)
         _shuffled(original, seed)  # a file that is no weights is refused before anything is touched
         digest = _digest(original)
         backup = world.run_dir / _BACKUPS / digest
@@ -78,43 +79,41 @@ def plan_damage(world: World, *, workload: str, volume: str, file: str, namespac
 
 def damage(world: World, record: Record) -> None:
     """Each pod's weights have their numbers in another order."""
-    for each, path in _weights(world, record):
-        original = (world.run_dir / _BACKUPS / each["sha256"]).read_bytes()
-        _replace(path, _shuffled(original, record["seed"]))
+    for each in record["damages"]:
+        world.write_file(*_place(record, each), _shuffled(_original(world, each), record["seed"]))
 
 
 def damaged(world: World, record: Record) -> str | None:
     """That no file has its checksum any more."""
-    if any(_digest(path.read_bytes()) == each["sha256"] for each, path in _weights(world, record)):
+    if any(_digest(world.read_file(*_place(record, each))) == each["sha256"] for each in record["damages"]):
         return None
     return f"the checksum of {record['file']} differs for {len(record['damages'])} pods"
 
 
 def restore_weights(world: World, record: Record) -> None:
-    """Each pod's weights are the original ones."""
-    for each, path in _weights(world, record):
-        _replace(path, (world.run_dir / _BACKUPS / each["sha256"]).read_bytes())
+    """Each pod's weights are the original ones; those of a pod that is gone went with it."""
+    for each in record["damages"]:
+        with contextlib.suppress(PodGone):
+            world.write_file(*_place(record, each), _original(world, each))
 
 
 def weights_restored(world: World, record: Record) -> str | None:
-    """That every file has its checksum again."""
-    if all(_digest(path.read_bytes()) == each["sha256"] for each, path in _weights(world, record)):
-        return f"the checksum of {record['file']} is the original one"
-    return None
+    """That every file that is still there has its checksum again."""
+    for each in record["damages"]:
+        with contextlib.suppress(PodGone):
+            if _digest(world.read_file(*_place(record, each))) != each["sha256"]:
+                return None
+    return f"the checksum of {record['file']} is the original one"
 
 
-def _config_files(world: World, record: Record) -> list[tuple[Mapping[str, Any], Path]]:
-    return [
-        (each, world.config_file(each["pod"], each["namespace"], record["volume"], record["file"]))
-        for each in record["changes"]
-    ]
+def _place(record: Record, each: Record) -> tuple[str, str, str, str]:
+    """Pod, namespace, volume and name of a file."""
+    return each["pod"], each["namespace"], record["volume"], record["file"]
 
 
-def _weights(world: World, record: Record) -> list[tuple[Mapping[str, Any], Path]]:
-    return [
-        (each, world.volume_file(each["pod"], each["namespace"], record["volume"], record["file"]))
-        for each in record["damages"]
-    ]
+def _original(world: World, each: Record) -> bytes:
+    path: Path = world.run_dir / _BACKUPS / each["sha256"]
+    return path.read_bytes()
 
 
 def _pods(world: World, workload: str, namespace: str | None) -> Sequence[Pod]:
@@ -126,21 +125,6 @@ def _pods(world: World, workload: str, namespace: str | None) -> Sequence[Pod]:
 
 def _named(pod: Pod) -> dict[str, str]:
     return {"pod": pod.name, "namespace": pod.namespace}
-
-
-def _read(path: Path, pod: Pod, volume: str, file: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HarnessError(f"{file} on volume {volume} of pod {pod.name}: {error.strerror}") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """The file changes whole, as Kubernetes and good programs do it."""
-    partial = path.with_name(f".{path.name}.harness")
-    partial.write_bytes(content)
-    os.chmod(partial, 0o644)
-    partial.replace(path)
 
 
 def _shuffled(content: bytes, seed: int) -> bytes:

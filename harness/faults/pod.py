@@ -112,8 +112,8 @@ def _one_pod(world: World, workload: str, namespace: str | None, seed: int) -> d
 
 
 def _as_json(process: ProcessRef) -> dict[str, Any]:
-    return {"pid": process.pid, "started": process.started}
+    return {"pid": process.pid, "started": process.started, **({"node": process.node} if process.node else {})}
 
 
 def _reference(raw: Mapping[str, Any]) -> ProcessRef:
-    return ProcessRef(int(raw["pid"]), float(raw["started"]))
+    return ProcessRef(int(raw["pid"]), float(raw["started"]), str(raw.get("node", "")))

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from harness.errors import HarnessError
 from harness.model import ProcessRef
+
+
+class PodGone(HarnessError):
+    """The pod is no longer there, and with it whatever was broken in it."""
 
 
 class Pod(Protocol):
@@ -42,13 +47,28 @@ class World(Protocol):
         """The pod is started again, if it is down. Calling it again does nothing."""
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
-        """(size, available) in bytes."""
+        """(size, available) in bytes. This and what follows raises PodGone when the pod is not there any more."""
 
-    def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
-        """A file in a pod's volume."""
+    def read_file(self, pod: str, namespace: str, volume: str, name: str) -> bytes:
+        """The content of a file in a pod's volume, or as the pod has it from a ConfigMap or Secret."""
 
-    def config_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
-        """A file that a pod has mounted from a ConfigMap or Secret, where it can be changed for this pod alone."""
+    def write_file(self, pod: str, namespace: str, volume: str, name: str, content: bytes) -> None:
+        """A file in a pod's volume holds this content from here on; readers see the old file or the new one, whole."""
+
+    def allocate_file(self, pod: str, namespace: str, volume: str, name: str, size_bytes: int) -> None:
+        """A file in a pod's volume takes this much space, or all there is where that is less."""
+
+    def remove_file(self, pod: str, namespace: str, volume: str, name: str) -> None:
+        """There is no such file in a pod's volume. Removing it again does nothing."""
+
+    def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
+        """Whether there is such a file in a pod's volume."""
+
+    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
+        """A file that a pod has from a ConfigMap holds this text soon; ``read_file`` shows when the pod has it.
+
+        An environment may know a ConfigMap of all the workload's pods only: then they all get it.
+        """
 
     @property
     def run_dir(self) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.clock import RunClock
-from harness.environments.local.node import LocalNode
 from harness.evidence.timeline import Timeline
+from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import find_environment
 from harness.stack import load_stack
@@ -31,9 +31,9 @@ def current_session() -> Session:
     return _current
 
 
-def _attach(node: LocalNode) -> Session:
+def _attach(environment: Running) -> Session:
     """A session of this process on a running environment, with a timeline of its own beside the environment's files."""
-    run_dir = Path(node.state.run_dir)
+    run_dir = Path(environment.state.run_dir)
     number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
-    return open_session(node, load_stack(Path(node.state.stack)).spec, timeline, watch=lambda: None)
+    return open_session(environment, load_stack(Path(environment.state.stack)).spec, timeline, watch=lambda: None)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.clock import RunClock
-from harness.environments.local.node import LocalNode, NodeState
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.faults.ledger import Ledger
+from harness.run.running import attach
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,20 @@ def heal(run_dir: Path) -> Healed:
 
     Raises HarnessError when the directory describes no environment or its ledger is damaged.
     """
-    node = LocalNode(NodeState.load(run_dir))
+    environment = attach(run_dir)
     ledger = Ledger(run_dir)
     outstanding = ledger.outstanding()
     if not outstanding:
-        return Healed(run_dir, (), (), gone=not node.alive())
+        return Healed(run_dir, (), (), gone=not environment.alive())
     names = tuple(f"{entry.fault}#{entry.number}" for entry in outstanding)
-    if not node.alive():
+    if not environment.alive():
         for entry in outstanding:
             ledger.close(entry)
         return Healed(run_dir, names, (), gone=True)
     number = sum(1 for _ in run_dir.glob("heal-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"heal-{number}.jsonl", RunClock.start())
     try:
-        failures = tuple(Injector(world=node, run_dir=run_dir, record=timeline.record).heal())
+        failures = tuple(Injector(world=environment, run_dir=run_dir, record=timeline.record).heal())
     finally:
         timeline.close()
     failed = {failure.partition(":")[0] for failure in failures}

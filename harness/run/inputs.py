@@ -6,16 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import chaos
-from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.errors import InputError, Mistake
 from harness.experiment import load_experiments
 from harness.model import Experiment
 from harness.stack import Stack, load_stack
-
-
-def require_environment() -> None:
-    """Raises HarnessError naming the programs the local environment needs and this machine lacks."""
-    require_programs(PROGRAMS)
 
 
 def read_inputs(

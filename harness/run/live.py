@@ -13,8 +13,6 @@ from harness import __version__, defaults
 from harness.checks import BASELINE, check_phase, incompressible_alerts
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock
-from harness.environments.local.environment import LocalEnvironment
-from harness.environments.local.node import LocalNode
 from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
@@ -26,6 +24,8 @@ from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.loading import find_target, start_load
+from harness.run.placing import HERE, Place, make_environment
+from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import UP_TIMEOUT_S
 from harness.stack import Stack, compress_promql
@@ -50,6 +50,7 @@ class Options:
     load_rate: float
     load_target: str | None = None
     load_model: str = defaults.LOAD_MODEL
+    place: Place = HERE
 
 
 class LiveRun:
@@ -67,9 +68,11 @@ class LiveRun:
         self._interruption = interruption
         self._say = say
         self._cleanup = ExitStack()
-        self._environment = LocalEnvironment(stack, run_dir, time_scale=options.time_scale, seed=options.seed)
+        self._environment = make_environment(
+            options.place, stack, run_dir, time_scale=options.time_scale, seed=options.seed
+        )
         self.timeline = Timeline(run_dir / TIMELINE_FILE, RunClock.start())
-        self._node: LocalNode | None = None
+        self._running: Running | None = None
         self._session: Session | None = None
         self.load: LocustRun | None = None
         self._cleanup.callback(self.timeline.close)
@@ -83,11 +86,11 @@ class LiveRun:
         self._cleanup.close()
 
     @property
-    def node(self) -> LocalNode:
-        """The running node. Raises HarnessError before ``open``."""
-        if self._node is None:
+    def running(self) -> Running:
+        """The running environment. Raises HarnessError before ``open``."""
+        if self._running is None:
             raise HarnessError("the stack is not up")
-        return self._node
+        return self._running
 
     @property
     def session(self) -> Session:
@@ -101,7 +104,7 @@ class LiveRun:
         """What this run was given so far."""
         return Inputs(
             run_id=self.run_dir.name,
-            environment=LocalEnvironment.name,
+            environment=self.options.place.environment,
             time_scale=self.options.time_scale,
             seed=self.options.seed,
             stack_path=str(self.stack.root),
@@ -138,21 +141,21 @@ class LiveRun:
         """Stands the stack up under load. Raises StackNotReady, which is on record, when it does not come up."""
         self.inputs.save(self.run_dir)
         try:
-            self._node = self._environment.up(
+            self._running = self._environment.up(
                 timeout_s=UP_TIMEOUT_S, progress=self._say, watch=self._interruption.check
             )
         except StackNotReady as error:
             self.timeline.record("run", "not ready", {"waited_s": error.waited_s, "pods": error.pods})
             raise
-        state = self._node.state
+        state = self._running.state
         self._say(f"the stack is ready after {state.ready_s:.1f} s, Prometheus at {state.prometheus}")
-        target = self.options.load_target or find_target(self.stack, self._node)
+        target = self.options.load_target or find_target(self.stack, self._running)
         left_out = [] if target else ["load: no Service with the label app: model-serving and a port named http"]
         self._record_start([*state.not_exercised, *left_out])
-        collectors: list[Any] = [PodCollector(self._node, self.timeline.record)]
+        collectors: list[Any] = [PodCollector(self._running, self.timeline.record)]
         if target is not None:
             self.load = start_load(
-                self._node,
+                self._running,
                 target,
                 rate=self.options.load_rate,
                 model_name=self.options.load_model,
@@ -162,7 +165,7 @@ class LiveRun:
             self._cleanup.callback(self.load.stop)
             collectors.append(self.load)
         self._session = open_session(
-            self._node, self._spec, self.timeline, extra_collectors=collectors, watch=self._interruption.check
+            self._running, self._spec, self.timeline, extra_collectors=collectors, watch=self._interruption.check
         )
         self._cleanup.callback(self._session.recorder.stop)
         self._cleanup.callback(self._session.injector.heal)
@@ -237,7 +240,7 @@ class LiveRun:
         """Records what the rules of the experiment's alerts looked at while it went on."""
         now_s = self.timeline.clock.now_s()
         begun_s = max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))
-        reader = SampleReader(self.node.state.prometheus, self.timeline.record, self.timeline.clock)
+        reader = SampleReader(self.running.state.prometheus, self.timeline.record, self.timeline.clock)
         names = dict.fromkeys(str(e.params["alert"]) for e in experiment.expectations if "alert" in e.params)
         for rule in (rule for name in names for rule in self._spec.alert(name) if rule.compared is not None):
             expr = compress_promql(str(rule.compared), self.options.time_scale)
@@ -251,7 +254,7 @@ class LiveRun:
         self.timeline.record("note", "activity failed", {"activity": activity, "error": error})
 
     def _record_start(self, left_out: list[str]) -> None:
-        state = self.node.state
+        state = self.running.state
         not_exercised = list(left_out)
         for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
             reasons = "; ".join(alert.incompressible)
@@ -264,7 +267,7 @@ class LiveRun:
                 "run_id": self.run_dir.name,
                 "seed": state.seed,
                 "time_scale": state.time_scale,
-                "environment": LocalEnvironment.name,
+                "environment": state.environment,
                 "gpu": state.gpu,
                 "not_exercised": not_exercised,
                 "versions": {"harness": __version__, "python": platform.python_version(), **state.versions},

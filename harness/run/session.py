@@ -10,7 +10,6 @@ from harness.checks.bounds import AlertBounds, alert_bounds
 from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
 from harness.checks.window import alert_histories
 from harness.clock import DeadlineExceeded, wait_until
-from harness.environments.local.node import LocalNode
 from harness.errors import HarnessError
 from harness.evidence.deliveries import DeliveryCollector
 from harness.evidence.notices import NoticeCollector
@@ -20,6 +19,7 @@ from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import AlertSpec, Event, Expectation, Route, Spec
+from harness.run.running import Running
 from harness.stack import compress_promql
 
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
@@ -38,14 +38,14 @@ class Session:
     def __init__(
         self,
         *,
-        node: LocalNode,
+        environment: Running,
         spec: Spec,
         timeline: Timeline,
         injector: Injector,
         recorder: Recorder,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
-        self.node = node
+        self.environment = environment
         self.spec = spec
         self.timeline = timeline
         self.injector = injector
@@ -59,12 +59,12 @@ class Session:
     @property
     def seed(self) -> int:
         """The run's seed, from which every random choice comes."""
-        return self.node.state.seed
+        return self.environment.state.seed
 
     @property
     def time_scale(self) -> float:
         """Spec time ÷ real time."""
-        return self.node.state.time_scale
+        return self.environment.state.time_scale
 
     def begin(self, expected: Iterable[Expectation]) -> None:
         """From here on ``hold`` and ``drain`` look for these expectations."""
@@ -236,10 +236,15 @@ def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) ->
 
 
 def open_session(
-    node: LocalNode, spec: Spec, timeline: Timeline, *, extra_collectors: Sequence[Any] = (), watch: Callable[[], None]
+    environment: Running,
+    spec: Spec,
+    timeline: Timeline,
+    *,
+    extra_collectors: Sequence[Any] = (),
+    watch: Callable[[], None],
 ) -> Session:
     """A session whose recorder is running."""
-    state = node.state
+    state = environment.state
     clock = timeline.clock
     collectors: list[Any] = [
         PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
@@ -250,8 +255,10 @@ def open_session(
     ]
     recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
     recorder.start()
-    injector = Injector(world=node, run_dir=Path(state.run_dir), record=timeline.record, watch=watch)
-    return Session(node=node, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch)
+    injector = Injector(world=environment, run_dir=Path(state.run_dir), record=timeline.record, watch=watch)
+    return Session(
+        environment=environment, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch
+    )
 
 
 def _panel_queries(spec: Spec, time_scale: float) -> list[tuple[str, str]]:

@@ -51,17 +51,17 @@ class Environment:
     @property
     def prometheus(self) -> str:
         """Prometheus's URL."""
-        return self.live.node.state.prometheus
+        return self.live.running.state.prometheus
 
     @property
     def alertmanagers(self) -> tuple[str, ...]:
         """The Alertmanagers' URLs."""
-        return self.live.node.state.alertmanagers
+        return self.live.running.state.alertmanagers
 
     @property
     def services(self) -> Mapping[str, str]:
         """``namespace/name:port`` of each Service → ``address:port``."""
-        return self.live.node.state.services
+        return self.live.running.state.services
 
     @property
     def time_scale(self) -> float:

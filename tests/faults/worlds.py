@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.environments.local import volume_files
 from harness.errors import HarnessError
 from harness.model import ProcessRef
 
@@ -61,8 +62,30 @@ class SmallWorld:
         used = self.used_bytes + sum(each.stat().st_size for each in files)
         return self.volume_bytes, max(0, self.volume_bytes - used)
 
-    def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+    def read_file(self, pod: str, namespace: str, volume: str, name: str) -> bytes:
+        return self.file(pod, volume, name).read_bytes()
+
+    def write_file(self, pod: str, namespace: str, volume: str, name: str, content: bytes) -> None:
+        self.file(pod, volume, name).write_bytes(content)
+
+    def allocate_file(self, pod: str, namespace: str, volume: str, name: str, size_bytes: int) -> None:
+        volume_files.allocate(self.file(pod, volume, name), size_bytes)
+
+    def remove_file(self, pod: str, namespace: str, volume: str, name: str) -> None:
+        self.file(pod, volume, name).unlink(missing_ok=True)
+
+    def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
+        return self.file(pod, volume, name).exists()
+
+    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
+        self.write_file(pod, namespace, volume, name, text.encode())
+
+    def file(self, pod: str, volume: str, name: str) -> Path:
         return self._volume(pod, volume) / name
+
+    @property
+    def run_dir(self) -> Path:
+        return self.root
 
     @property
     def simulated_gpus(self) -> Path | None:

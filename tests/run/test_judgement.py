@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.clock import RunClock
-from harness.environments.local.node import STATE_FILE, NodeState
+from harness.environments.description import STATE_FILE
+from harness.environments.local.state import NodeState
 from harness.errors import HarnessError, InputError
 from harness.evidence.timeline import Timeline
 from harness.experiment import load_experiments

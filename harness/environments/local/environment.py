@@ -15,13 +15,15 @@ from harness.clock import DeadlineExceeded, RunClock, wait_until
 from harness.environments.local.addresses import AddressBlock, lease_block
 from harness.environments.local.containers import NodePaths, container_argv, volume_path
 from harness.environments.local.layout import SIMULATED_GPU_DIR, NodeLayout
-from harness.environments.local.node import LocalNode, NodeState, RunningPod, end_sandbox, process_started
+from harness.environments.local.node import LocalNode
 from harness.environments.local.plan import NodePlan, PlannedPod, host_names, plan_node
 from harness.environments.local.ports import require_free_ports
+from harness.environments.local.processes import end_sandbox, process_started
 from harness.environments.local.programs import PROGRAMS, directory_of, program_version, require_programs
 from harness.environments.local.readiness import why_unready
 from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
 from harness.environments.local.sandbox import interpreter_paths, node_argv
+from harness.environments.local.state import NodeState, RunningPod
 from harness.environments.local.supervisor import new_password
 from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack, render_alertmanager, render_prometheus

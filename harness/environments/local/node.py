@@ -3,85 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from harness.clock import wait_until
+from harness.environments.local import volume_files
 from harness.environments.local.containers import NodePaths
+from harness.environments.local.processes import end_sandbox, find_process, inner_pid, process_started, reference
+from harness.environments.local.state import NodeState, RunningPod
 from harness.environments.local.supervisor import UNREACHABLE, ProgramState, SupervisorClient
 from harness.errors import HarnessError
 from harness.model import ProcessRef
-
-STATE_FILE = "environment.json"
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPod:
-    """A pod on the node. ``programs`` maps its containers to their supervised programs, ``volumes`` its volumes' names
-    to their paths as the node sees them."""
-
-    namespace: str
-    name: str
-    workload: str
-    address: str
-    ports: Mapping[str, int]
-    programs: Mapping[str, str]
-    volumes: Mapping[str, str]
-    labels: Mapping[str, str]
-    completes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeState:
-    """All that another process needs to work with a running node; kept as ``environment.json`` in its run directory."""
-
-    run_dir: str
-    stack: str
-    stack_sha256: str
-    time_scale: float
-    seed: int
-    pid: int
-    pid_started: float
-    address: str
-    password: str
-    prometheus: str
-    prometheus_pod: str
-    alertmanagers: tuple[str, ...]
-    receivers: tuple[str, ...]
-    services: Mapping[str, str]  # "namespace/name:port" → "address:port"
-    pods: tuple[RunningPod, ...]
-    gpu: str
-    not_exercised: tuple[str, ...]
-    versions: Mapping[str, str]
-    ready_s: float | None = None
-
-    def save(self) -> None:
-        """Writes the state file, whole or not at all."""
-        path = Path(self.run_dir) / STATE_FILE
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        partial.chmod(0o600)
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, run_dir: Path) -> NodeState:
-        """Raises HarnessError when the directory holds no local environment."""
-        path = run_dir / STATE_FILE
-        try:
-            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            pods = tuple(RunningPod(**pod) for pod in raw.pop("pods"))
-            for name in ("alertmanagers", "receivers", "not_exercised"):
-                raw[name] = tuple(raw[name])
-            return cls(pods=pods, **raw)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HarnessError(f"{path}: no local environment is described here: {error}") from error
 
 
 class LocalNode:
@@ -150,7 +87,7 @@ class LocalNode:
             if wrapper is not None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     # Bubblewrap stays as the parent of what it runs; it is no part of the container.
-                    refs += [_reference(child.pid) for child in wrapper.children(recursive=True)]
+                    refs += [reference(child.pid) for child in wrapper.children(recursive=True)]
         return [ref for ref in refs if ref is not None]
 
     def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
@@ -194,15 +131,32 @@ class LocalNode:
             raise HarnessError(f"volume {volume} of pod {pod}: {error}") from error
         return usage.f_blocks * usage.f_frsize, usage.f_bavail * usage.f_frsize
 
-    def volume_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
-        """A file in a pod's volume, as a path that this process can open."""
-        return self._volume(pod, namespace, volume) / name
+    def read_file(self, pod: str, namespace: str, volume: str, name: str) -> bytes:
+        """The content of a file in a pod's volume of any kind. Raises HarnessError when it cannot be read."""
+        try:
+            return self._file(pod, namespace, volume, name).read_bytes()
+        except OSError as error:
+            raise HarnessError(f"{name} on volume {volume} of pod {pod}: {error.strerror}") from error
 
-    def config_file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
-        """A file of a pod's ConfigMap or Secret volume: each pod has its own copy."""
-        if volume not in self._pod(pod, namespace).volumes:
-            raise HarnessError(f"pod {pod} has no volume {volume!r}")
-        return self.paths.files(f"{namespace}_{pod}", volume) / name
+    def write_file(self, pod: str, namespace: str, volume: str, name: str, content: bytes) -> None:
+        """The file holds this content from here on; readers see the old one or the new one, whole."""
+        volume_files.replace(self._file(pod, namespace, volume, name), content)
+
+    def allocate_file(self, pod: str, namespace: str, volume: str, name: str, size_bytes: int) -> None:
+        """The file takes this much of the volume, or all there is where that is less."""
+        volume_files.allocate(self._file(pod, namespace, volume, name), size_bytes)
+
+    def remove_file(self, pod: str, namespace: str, volume: str, name: str) -> None:
+        """There is no such file."""
+        self._file(pod, namespace, volume, name).unlink(missing_ok=True)
+
+    def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
+        """Whether there is such a file."""
+        return self._file(pod, namespace, volume, name).exists()
+
+    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
+        """The pod's own copy of a ConfigMap's file holds this text at once."""
+        self.write_file(pod, namespace, volume, name, text.encode())
 
     @property
     def run_dir(self) -> Path:
@@ -226,6 +180,13 @@ class LocalNode:
             raise HarnessError(f"pod {pod} has no volume {volume!r}; it has: {', '.join(found.volumes) or 'none'}")
         return self.reach(found.volumes[volume])
 
+    def _file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
+        """A file of a volume as a path that this process can open."""
+        content = self.paths.files(f"{namespace}_{pod}", volume)
+        if volume in self._pod(pod, namespace).volumes and content.is_dir():
+            return content / name  # each pod has its own copy of a ConfigMap or Secret, in the run's directory
+        return self._volume(pod, namespace, volume) / name
+
     def reach(self, inner_path: str) -> Path:
         """A path inside the node as one that this process can open."""
         first = self._first_process()
@@ -235,55 +196,17 @@ class LocalNode:
 
     def _first_process(self) -> psutil.Process | None:
         """Process 1 of the node, the only child of the bubblewrap that was started."""
-        outer = _process(self.state.pid)
+        outer = find_process(self.state.pid)
         with contextlib.suppress(psutil.NoSuchProcess):
             children = outer.children() if outer else []
             return children[0] if children else None
         return None
 
-    def _by_inner_pid(self, inner_pid: int | None) -> psutil.Process | None:
+    def _by_inner_pid(self, number: int | None) -> psutil.Process | None:
         first = self._first_process()
-        if first is None or inner_pid is None:
+        if first is None or number is None:
             return None
         for process in first.children(recursive=True):
-            if _inner_pid(process.pid) == inner_pid:
+            if inner_pid(process.pid) == number:
                 return process
         return None
-
-
-def end_sandbox(pid: int) -> None:
-    """Ends everything in the sandbox whose bubblewrap has this number: a PID namespace ends with its first process."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        outer = psutil.Process(pid)
-        for process in (*outer.children(), outer):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
-def process_started(pid: int) -> float | None:
-    """When a process began, in clock ticks since boot: tells it from another of the same number. None if it is gone."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = stat.rpartition(")")[2].split()
-        if fields[0] not in ("Z", "X"):
-            return float(fields[19])
-    return None
-
-
-def _reference(pid: int) -> ProcessRef | None:
-    started = process_started(pid)
-    return None if started is None else ProcessRef(pid, started)
-
-
-def _process(pid: int) -> psutil.Process | None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid)
-    return None
-
-
-def _inner_pid(pid: int) -> int | None:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("NSpid:"):
-                return int(line.split()[-1])
-    return None

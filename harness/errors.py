@@ -11,6 +11,10 @@ class HarnessError(Exception):
     """The harness could not do its work (exit code 4)."""
 
 
+class PodGone(HarnessError):
+    """A pod is no longer there, and with it whatever was broken in it."""
+
+
 class StackNotReady(HarnessError):
     """The stack did not come up: its own fault, as far as anybody can see, and so a verdict on it.
 

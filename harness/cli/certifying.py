@@ -10,7 +10,15 @@ from pathlib import Path
 import click
 
 from harness import defaults
-from harness.cli.options import EXIT, environment_option, scale_option, seed_option, stack_option
+from harness.cli.options import (
+    EXIT,
+    environment_option,
+    images_option,
+    node_image_option,
+    scale_option,
+    seed_option,
+    stack_option,
+)
 from harness.cli.output import show
 from harness.progress import Progress
 
@@ -18,6 +26,8 @@ from harness.progress import Progress
 @click.command()
 @stack_option
 @environment_option
+@node_image_option
+@images_option
 @click.option(
     "--experiments",
     "experiment_paths",
@@ -48,6 +58,8 @@ from harness.progress import Progress
 def certify(
     stack: Path,
     environment: str,
+    node_image: str | None,
+    images: str,
     experiment_paths: tuple[Path, ...],
     time_scale: float,
     seed: int | None,
@@ -72,7 +84,7 @@ def certify(
     from harness.run.reporting import new_run_directory, write_reports
 
     loaded, experiments = read_inputs(stack, experiment_paths or (defaults.EXPERIMENTS,), load_target=load_target)
-    place = Place(environment)
+    place = Place(environment, node_image, images)
     require_environment(place)
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)

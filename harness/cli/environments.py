@@ -10,7 +10,15 @@ from typing import Any
 
 import click
 
-from harness.cli.options import EXIT_HARNESS_FAILED, environment_option, scale_option, seed_option, stack_option
+from harness.cli.options import (
+    EXIT_HARNESS_FAILED,
+    environment_option,
+    images_option,
+    node_image_option,
+    scale_option,
+    seed_option,
+    stack_option,
+)
 from harness.errors import InputError, Mistake
 from harness.progress import Progress
 
@@ -18,9 +26,11 @@ from harness.progress import Progress
 @click.command()
 @stack_option
 @environment_option
+@node_image_option
+@images_option
 @scale_option
 @seed_option
-def up(stack: Path, environment: str, time_scale: float, seed: int | None) -> int:
+def up(stack: Path, environment: str, node_image: str | None, images: str, time_scale: float, seed: int | None) -> int:
     """Stands the stack up and leaves it running, for a look around or for plain `chaos run`.
 
     \b
@@ -33,7 +43,7 @@ def up(stack: Path, environment: str, time_scale: float, seed: int | None) -> in
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
-    place = Place(environment)
+    place = Place(environment, node_image, images)
     loaded, _ = read_inputs(stack, ())
     require_environment(place)
     run_dir = new_run_directory(None, now=datetime.now(UTC))

@@ -28,5 +28,24 @@ scale_option = click.option(
 )
 seed_option = click.option("--seed", type=int, default=None, help="For every random choice. [default: drawn, printed]")
 environment_option = click.option(
-    "--environment", type=click.Choice(["local"]), default="local", show_default=True, help="Where the stack runs."
+    "--environment",
+    type=click.Choice(["local", "kind"]),
+    default="local",
+    show_default=True,
+    help="Where the stack runs: on this machine, or in a kind cluster made for it.",
+)
+node_image_option = click.option(
+    "--node-image",
+    envvar="KIND_NODE_IMAGE",
+    default=None,
+    show_envvar=True,
+    help="Of kind's nodes. [default: kind's own]",
+)
+images_option = click.option(
+    "--images",
+    envvar="HARNESS_IMAGES",
+    default="official",
+    show_default=True,
+    show_envvar=True,
+    help="Which container images pods run: official (pulled), offline (built here from packages), or a mapping file.",
 )

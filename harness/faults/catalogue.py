@@ -20,7 +20,8 @@ class FaultKind:
 
     ``plan`` looks at the world and touches nothing. ``effect`` and ``cleared`` read a source other than the stack under
     test and describe what they saw; None while it is not so. ``undo`` may be called twice, and after a fault that was
-    never put in; None where there is nothing to undo.
+    never put in; None where there is nothing to undo. ``takes_s``: how long, in spec time, effect and clearing may take
+    by their nature, beyond what any fault gets.
     """
 
     name: str
@@ -31,6 +32,7 @@ class FaultKind:
     cleared: Look | None
     source: str
     needs: str
+    takes_s: float = 0.0
 
 
 _DEVICE = "the device itself"
@@ -99,6 +101,7 @@ FAULTS: Mapping[str, FaultKind] = {
             gpu.cool,
             _DEVICE,
             SIMULATED,
+            takes_s=180.0,  # a mass of metal warms up and cools down
         ),
         FaultKind(
             "gpu-memory-taken",

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.faults.world import PodGone, World
+from harness.errors import HarnessError, PodGone
+from harness.faults.world import World
 
 FILL_FILE = ".filled-by-harness"
 # A fill takes memory or disk of the machine; none is asked for more than this.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from harness.errors import HarnessError
-from harness.faults.world import Pod, PodGone, World
+from harness.errors import HarnessError, PodGone
+from harness.faults.world import Pod, World
 
 Record = Mapping[str, Any]
 _BACKUPS = "backups"

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.clock import DeadlineExceeded, wait_until
 from harness.errors import HarnessError
-from harness.faults.catalogue import FAULTS
+from harness.faults.catalogue import FAULTS, FaultKind
 from harness.faults.ledger import Entry, Ledger
 from harness.faults.world import World
 from harness.gpu import GpuLostError, GpuUnavailable
@@ -21,13 +21,14 @@ FAULT = "fault"
 class Injector:
     """The faults of one run. ``record`` writes a timeline event from kind, name and data.
 
-    ``watch`` is called while an injected fault's effect is awaited, and raises to end the wait.
+    ``time_scale``: spec time ÷ real time. ``watch`` is called while an injected fault's effect is awaited, and raises to end the wait.
     """
 
     world: World
     run_dir: Path
     record: Callable[[str, str, Mapping[str, Any]], object]
     effect_timeout_s: float = 30.0
+    time_scale: float = 1.0
     watch: Callable[[], None] = lambda: None
     _ledger: Ledger = field(init=False)
 
@@ -50,7 +51,7 @@ class Injector:
         self._note(entry, "injected", target=_target(record), undoable=kind.undo is not None)
         if kind.undo is None:
             self._ledger.close(entry)
-        timeout_s = self.effect_timeout_s if effect_timeout_s is None else effect_timeout_s
+        timeout_s = self._patience_s(kind) if effect_timeout_s is None else effect_timeout_s
         self._see(entry, kind.effect, seen="effect", unseen="no-effect", timeout_s=timeout_s, watch=self.watch)
         return _name(entry)
 
@@ -59,7 +60,6 @@ class Injector:
 
         Only then it looks whether each is gone: one that takes long to clear must not keep the others in.
         """
-        timeout_s = self.effect_timeout_s if clear_timeout_s is None else clear_timeout_s
         failures, undone = [], []
         for entry in self._ledger.outstanding():
             try:
@@ -70,10 +70,15 @@ class Injector:
             else:
                 undone.append(entry)
         for entry in undone:
-            cleared = FAULTS[entry.fault].cleared
-            if cleared is not None:
-                self._see(entry, cleared, seen="cleared", unseen="not-cleared", timeout_s=timeout_s)
+            kind = FAULTS[entry.fault]
+            if kind.cleared is not None:
+                timeout_s = self._patience_s(kind) if clear_timeout_s is None else clear_timeout_s
+                self._see(entry, kind.cleared, seen="cleared", unseen="not-cleared", timeout_s=timeout_s)
         return failures
+
+    def _patience_s(self, kind: FaultKind) -> float:
+        """How long to look for what a fault of this kind does: real time for us, and spec time for its nature."""
+        return self.effect_timeout_s + kind.takes_s / self.time_scale
 
     def _undo(self, entry: Entry) -> None:
         if entry.fault not in FAULTS:

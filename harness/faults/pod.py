@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError
@@ -31,7 +31,8 @@ def killed(world: World, record: Mapping[str, Any]) -> str | None:
 
 def plan_down(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
     """The record of killing one of the workload's pods and keeping it from coming back."""
-    return _one_pod(world, workload, namespace, seed)
+    record = _one_pod(world, workload, namespace, seed, choose=world.removable)
+    return {**record, "workload": workload, "running": _running(world, workload, record["namespace"])}
 
 
 def take_down(world: World, record: Mapping[str, Any]) -> None:
@@ -54,9 +55,9 @@ def bring_up(world: World, record: Mapping[str, Any]) -> None:
 
 
 def is_up(world: World, record: Mapping[str, Any]) -> str | None:
-    """That a process runs in its place."""
-    found = world.processes(record["pod"], record["namespace"])
-    return f"process {found[0].pid} runs in its place" if found else None
+    """That as many of the workload's pods run as before; the one that takes its place may have another name."""
+    running = _running(world, record["workload"], record["namespace"])
+    return f"{running} pods of {record['workload']} run again" if running >= record["running"] else None
 
 
 def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
@@ -100,8 +101,19 @@ def _states(world: World, record: Mapping[str, Any]) -> list[str | None]:
     return [world.process_state(process) for process in map(_reference, record["processes"])]
 
 
-def _one_pod(world: World, workload: str, namespace: str | None, seed: int) -> dict[str, Any]:
-    pods: Sequence[Pod] = world.pods(workload, namespace)
+def _running(world: World, workload: str, namespace: str) -> int:
+    """How many of the workload's pods have a process."""
+    return sum(1 for pod in world.pods(workload, namespace) if world.processes(pod.name, pod.namespace))
+
+
+def _one_pod(
+    world: World,
+    workload: str,
+    namespace: str | None,
+    seed: int,
+    choose: Callable[[str, str | None], Sequence[Pod]] | None = None,
+) -> dict[str, Any]:
+    pods: Sequence[Pod] = (choose or world.pods)(workload, namespace)
     if not pods:
         raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
     pod = random.Random(seed).choice(pods)

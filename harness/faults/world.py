@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from harness.errors import HarnessError
 from harness.model import ProcessRef
-
-
-class PodGone(HarnessError):
-    """The pod is no longer there, and with it whatever was broken in it."""
 
 
 class Pod(Protocol):
@@ -30,6 +25,9 @@ class World(Protocol):
 
     def pods(self, workload: str, namespace: str | None = None) -> Sequence[Pod]:
         """The pods of a workload, or the one pod of this name; empty when there is none."""
+
+    def removable(self, workload: str, namespace: str | None = None) -> Sequence[Pod]:
+        """Those of a workload's pods that can be kept down here."""
 
     def processes(self, pod: str, namespace: str) -> Sequence[ProcessRef]:
         """A pod's processes, the main one first; empty while it does not run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -19,14 +18,10 @@ from typing import Any
 
 from harness.clock import RunClock
 from harness.errors import HarnessError
-from harness.load.tail import Tail
+from harness.load.window_reader import WindowReader
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "inference.py"
 
-# The kinds and names of the events written; harness/evidence/events.py says what they hold.
-_LOAD, _WINDOW, _GAP = "load", "window", "gap"
-# Half a second on an idle machine, but a run starts its load while much else starts.
-_START_ALLOWANCE_S = 15.0
 # Given at the end for answers still due, then for locust to end, then for the kernel to end it.
 _DRAIN_S = 1.0
 _TERMINATE_S = 3.0
@@ -73,12 +68,9 @@ class LocustRun:
         self._clock = clock
         self._record = record
         self._silence_s = max(silence_s, 4 * plan.window_s)
-        self._tail = Tail(self._run_dir / "load-windows.jsonl")
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: WindowReader | None = None
         self._lock = threading.Lock()
-        self._seen_until_s = 0.0  # up to where windows and gaps have told what happened
-        self._quiet_after_s = math.inf
-        self._windows = 0
         self._stopping = False
         self._death_told = False
 
@@ -95,7 +87,7 @@ class LocustRun:
     @property
     def windows(self) -> int:
         """How many windows were recorded."""
-        return self._windows
+        return self._reader.windows if self._reader else 0
 
     def start(self) -> None:
         """Returns at once; the first request follows in about a second.
@@ -107,11 +99,12 @@ class LocustRun:
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise HarnessError("load: setpriv is not on PATH; install util-linux")
+        windows = self._run_dir / "load-windows.jsonl"
         try:
-            self._tail.path.touch(exist_ok=False)
+            windows.touch(exist_ok=False)
             with (self._run_dir / "locust.out").open("xb") as out, self._log.open("xb") as log:
                 self._process = subprocess.Popen(
-                    [setpriv, "--pdeathsig", "KILL", "--", *_command(self._plan, self._tail.path)],
+                    [setpriv, "--pdeathsig", "KILL", "--", *_command(self._plan, windows)],
                     cwd=self._run_dir,
                     env=_environment(self._run_dir),
                     stdin=subprocess.DEVNULL,
@@ -121,30 +114,28 @@ class LocustRun:
                 )
         except OSError as error:
             raise HarnessError(f"load: locust cannot be started in {self._run_dir}: {error}") from error
-        self._seen_until_s = self._clock.now_s()
-        self._quiet_after_s = self._seen_until_s + _START_ALLOWANCE_S
+        self._reader = WindowReader(
+            windows, clock=self._clock, record=self._record, silence_s=self._silence_s, last_words=self._last_words
+        )
 
     def poll(self) -> None:
         """Records the windows written since the last poll, and a gap once locust is dead or silent."""
         with self._lock:
-            if self._process is None:
+            if self._process is None or self._reader is None:
                 return
             status = self._process.poll()  # before reading: what a dead locust wrote is then all there
-            for line in self._tail.read():
-                self._record_window(line)
-            now_s = self._clock.now_s()
+            self._reader.poll(ended=status is not None)
             if status is not None and not self._stopping and not self._death_told:
                 self._death_told = True
-                self._record_gap(now_s, f"locust ended by itself with status {status}: {self._last_words()}")
-            elif status is None and now_s > self._quiet_after_s:
-                self._record_gap(now_s, f"locust wrote no window; its last words: {self._last_words()}")
+                words = self._last_words()
+                self._reader.record_gap(f"locust ended by itself with status {status}: {words}")
 
     def stop(self) -> None:
         """Ends locust within 6 s and records what it wrote to the end; calling it again does nothing.
 
         Raises HarnessError when not even SIGKILL ends it.
         """
-        if self._process is None or self._stopping:
+        if self._process is None or self._reader is None or self._stopping:
             return
         self.poll()
         self._stopping = True
@@ -152,33 +143,11 @@ class LocustRun:
             self._end(self._process)
         self.poll()
         if self._death_told:
-            self._record_gap(self._clock.now_s(), "locust had ended by itself")
+            self._reader.record_gap("locust had ended by itself")
 
     @property
     def _log(self) -> Path:
         return self._run_dir / "locust.log"
-
-    def _record_window(self, line: str) -> None:
-        try:
-            raw = json.loads(line)
-            data = {
-                "from_s": round(self._clock.from_unix(raw.pop("from_unix_s")), 6),
-                "to_s": round(self._clock.from_unix(raw.pop("to_unix_s")), 6),
-                "rate": raw.pop("rate_planned"),
-                **raw,
-            }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._record_gap(self._clock.now_s(), f"locust wrote {line[:200]!r}, not a window: {error!r}")
-            return
-        self._record(_LOAD, _WINDOW, data)
-        self._windows += 1
-        self._seen_until_s = data["to_s"]
-        self._quiet_after_s = self._clock.now_s() + self._silence_s
-
-    def _record_gap(self, now_s: float, error: str) -> None:
-        self._record(_GAP, _LOAD, {"from_s": self._seen_until_s, "to_s": now_s, "error": error})
-        self._seen_until_s = now_s
-        self._quiet_after_s = now_s + self._silence_s
 
     def _last_words(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -196,9 +165,9 @@ class LocustRun:
         raise HarnessError(f"load: locust (process {process.pid}) is still there {_KILL_S:g} s after SIGKILL")
 
 
-def _command(plan: LoadPlan, window_file: Path) -> list[str]:
+def plan_options(plan: LoadPlan) -> list[str]:
+    """Locust's options for the plan, wherever it runs; the locustfile and where windows go are not among them."""
     options = {
-        "--locustfile": plan.locustfile.resolve(),
         "--host": plan.base_url,
         "--run-time": math.ceil(plan.duration_s),
         "--rate": plan.rate,
@@ -208,12 +177,15 @@ def _command(plan: LoadPlan, window_file: Path) -> list[str]:
         "--max-tokens": plan.max_tokens,
         "--request-timeout": plan.request_timeout_s,
         "--window": plan.window_s,
-        "--window-file": window_file,
         "--drain": _DRAIN_S,
         "--exit-code-on-error": 0,  # failed requests are figures; another status then means locust failed
     }
-    flat = [f"{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "locust", "--headless", "--only-summary", *flat]
+    return ["--headless", "--only-summary", *(f"{name}={value}" for name, value in options.items())]
+
+
+def _command(plan: LoadPlan, window_file: Path) -> list[str]:
+    files = (f"--locustfile={plan.locustfile.resolve()}", f"--window-file={window_file}")
+    return [sys.executable, "-m", "locust", *files, *plan_options(plan)]
 
 
 def _environment(run_dir: Path) -> dict[str, str]:

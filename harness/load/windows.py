@@ -9,7 +9,9 @@ A line holds ``from_unix_s`` and ``to_unix_s`` (half-open), then of that window:
 - ``error_latency_buckets``: the other errors, which may come at once and would flatter the figures above;
 - ``lag_p99_s``: how late the requests begun in it were begun, null when none was;
 - ``rate_planned``: arrivals per second asked for; ``in_flight``: requests under way at its end;
-- ``unfinished``: requests given up since the run ended; neither answered nor in error.
+- ``unfinished``: requests given up since the run ended; neither answered nor in error;
+- ``worker``: which of several workers wrote it, from 0; absent where one process makes all the load. All of the
+  above, ``rate_planned`` too, is then of this worker alone.
 
 A refused arrival (too many in flight) is an error without a latency.
 """
@@ -21,6 +23,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.latencies import Latencies, bucket_of
 
@@ -45,10 +48,11 @@ class Windows:
     All instants are seconds since the load began, which was at ``begin_unix_s``.
     """
 
-    def __init__(self, *, begin_unix_s: float, width_s: float, rate: float) -> None:
+    def __init__(self, *, begin_unix_s: float, width_s: float, rate: float, worker: int | None = None) -> None:
         self._begin_unix_s = begin_unix_s
         self._width_s = width_s
         self._rate = rate
+        self._worker = worker
         self._open: dict[int, _Window] = {}
         self._next = 0
 
@@ -90,7 +94,7 @@ class Windows:
 
     def _line(self, end_s: float, in_flight: int) -> str:
         window = self._open.pop(self._next, _Window())
-        fields = {
+        fields: dict[str, Any] = {
             "from_unix_s": round(self._begin_unix_s + self._next * self._width_s, 6),
             "to_unix_s": round(self._begin_unix_s + end_s, 6),
             "planned": window.planned,
@@ -104,6 +108,8 @@ class Windows:
             "in_flight": in_flight,
             "unfinished": window.unfinished,
         }
+        if self._worker is not None:
+            fields["worker"] = self._worker
         self._next += 1
         return json.dumps(fields, separators=(",", ":")) + "\n"
 

@@ -40,7 +40,11 @@ def heal(run_dir: Path) -> Healed:
     number = sum(1 for _ in run_dir.glob("heal-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"heal-{number}.jsonl", RunClock.start())
     try:
-        failures = tuple(Injector(world=environment, run_dir=run_dir, record=timeline.record).heal())
+        failures = tuple(
+            Injector(
+                world=environment, run_dir=run_dir, record=timeline.record, time_scale=environment.state.time_scale
+            ).heal()
+        )
     finally:
         timeline.close()
     failed = {failure.partition(":")[0] for failure in failures}

@@ -17,13 +17,12 @@ from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
-from harness.load.locust_run import LocustRun
 from harness.model import CheckResult, Event, Experiment, RunResult, Spec
 from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
-from harness.run.loading import find_target, start_load
+from harness.run.loading import Load, find_target, make_load
 from harness.run.placing import HERE, Place, make_environment
 from harness.run.running import Running
 from harness.run.session import Session, open_session
@@ -49,6 +48,7 @@ class Options:
     seed: int
     load_rate: float
     load_target: str | None = None
+    load_workers: int = 1
     load_model: str = defaults.LOAD_MODEL
     place: Place = HERE
 
@@ -74,7 +74,7 @@ class LiveRun:
         self.timeline = Timeline(run_dir / TIMELINE_FILE, RunClock.start())
         self._running: Running | None = None
         self._session: Session | None = None
-        self.load: LocustRun | None = None
+        self.load: Load | None = None
         self._cleanup.callback(self.timeline.close)
         self._cleanup.callback(self._record_end)
         self._cleanup.callback(self._environment.down)
@@ -154,15 +154,17 @@ class LiveRun:
         self._record_start([*state.not_exercised, *left_out])
         collectors: list[Any] = [PodCollector(self._running, self.timeline.record)]
         if target is not None:
-            self.load = start_load(
+            self.load = make_load(
                 self._running,
                 target,
                 rate=self.options.load_rate,
                 model_name=self.options.load_model,
+                workers=self.options.load_workers,
                 run_dir=self.run_dir,
                 timeline=self.timeline,
             )
             self._cleanup.callback(self.load.stop)
+            self.load.start()
             collectors.append(self.load)
         self._session = open_session(
             self._running, self._spec, self.timeline, extra_collectors=collectors, watch=self._interruption.check

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
+from harness.environments.kube.cluster import Cluster
+from harness.environments.kube.vocabulary import NAMESPACE
 from harness.errors import HarnessError
 from harness.evidence.timeline import Timeline
+from harness.load.cluster_run import ClusterLoad
 from harness.load.locust_run import LoadPlan, LocustRun
 from harness.run.running import Running
 from harness.stack import Stack
 
 # Longer than any run: the run ends its load.
 _DURATION_S = 6 * 3600.0
+
+
+class Load(Protocol):
+    """Load under way, wherever it is made."""
+
+    @property
+    def windows(self) -> int:
+        """How many windows were recorded."""
+
+    def start(self) -> None:
+        """Begins it, from the main thread. Raises HarnessError."""
+
+    def poll(self) -> None:
+        """Records what was done since the last poll."""
+
+    def stop(self) -> None:
+        """Ends it. Doing it again does nothing."""
 
 
 def find_target(stack: Stack, environment: Running) -> str | None:
@@ -25,21 +46,52 @@ def find_target(stack: Stack, environment: Running) -> str | None:
     return None
 
 
-def start_load(
-    environment: Running, target: str, *, rate: float, model_name: str, run_dir: Path, timeline: Timeline
-) -> LocustRun:
-    """The load, begun. Raises HarnessError when no pod is behind the Service."""
+def make_load(
+    environment: Running,
+    target: str,
+    *,
+    rate: float,
+    model_name: str,
+    workers: int,
+    run_dir: Path,
+    timeline: Timeline,
+) -> Load:
+    """The load, not yet begun: a process here, or ``workers`` pods in a cluster beside their master.
+
+    Raises HarnessError when no pod is behind the Service.
+    """
     services = environment.state.services
     if target not in services:
         known = ", ".join(services) or "none"
         raise HarnessError(f"load: no pod is behind the Service {target}; the stack has: {known}")
+    in_cluster = isinstance(environment, Cluster)
+    address = _address(environment, target) if isinstance(environment, Cluster) else services[target]
     plan = LoadPlan(
-        base_url=f"http://{services[target]}",
+        base_url=f"http://{address}",
         rate=rate,
         duration_s=_DURATION_S,
         seed=environment.state.seed,
         model_name=model_name,
     )
-    load = LocustRun(plan, run_dir=run_dir, clock=timeline.clock, record=timeline.record)
-    load.start()
-    return load
+    if not in_cluster:
+        return LocustRun(plan, run_dir=run_dir, clock=timeline.clock, record=timeline.record)
+    assert isinstance(environment, Cluster)
+    return ClusterLoad(
+        plan,
+        environment,
+        namespace=NAMESPACE,
+        image=environment.state.load_image,
+        workers=workers,
+        labels={},
+        allow_host=address.rpartition(":")[0],
+        run_dir=run_dir,
+        clock=timeline.clock,
+        record=timeline.record,
+    )
+
+
+def _address(cluster: Cluster, target: str) -> str:
+    """The Service's own address: names would be looked up anew for each connection."""
+    place, _, port = target.rpartition(":")
+    namespace, _, name = place.partition("/")
+    return f"{cluster.service_address(namespace, name)}:{port}"

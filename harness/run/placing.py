@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.environments.kube.environment import ClusterChoice, KindEnvironment
+from harness.environments.kube.kind_cluster import require_tools
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.run.running import Running
@@ -15,9 +17,14 @@ from harness.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What was asked for. Without anything it is this machine."""
+    """What was asked for. Without anything it is this machine.
+
+    ``node_image``: of kind's nodes; None: kind's own default. ``images``: the mapping of container images.
+    """
 
     environment: str = "local"
+    node_image: str | None = None
+    images: str = "official"
 
 
 HERE = Place()
@@ -38,11 +45,19 @@ class Environment(Protocol):
 
 def require_environment(place: Place) -> None:
     """Raises HarnessError naming the programs the environment needs and this machine lacks."""
-    require_programs(PROGRAMS)
+    if place.environment == "kind":
+        require_tools()
+    else:
+        require_programs(PROGRAMS)
 
 
 def make_environment(
     place: Place, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
 ) -> Environment:
     """The environment, not yet up. ``dies_with_harness``: whether it ends when this process is killed."""
+    if place.environment == "kind":
+        choice = ClusterChoice(place.node_image, place.images)
+        return KindEnvironment(
+            stack, run_dir, choice, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness
+        )
     return LocalEnvironment(stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)

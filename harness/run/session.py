@@ -80,18 +80,18 @@ class Session:
 
     def undo(self) -> list[str]:
         """Nothing; all faults are out. Raises HarnessError naming those that could not be undone."""
-        failures = self.injector.heal(clear_timeout_s=self._patience_s())
+        failures = self.injector.heal(clear_timeout_s=_HURRIED_S if self._is_hurried() else None)
         if failures:
             raise HarnessError("not undone: " + "; ".join(failures))
         return []
 
-    def _patience_s(self) -> float:
-        """How long to look whether an undone fault is gone: not long when somebody wants the run to end."""
+    def _is_hurried(self) -> bool:
+        """Whether somebody wants the run to end: then nobody looks long whether an undone fault is gone."""
         try:
             self._watch()
         except KeyboardInterrupt:
-            return _HURRIED_S
-        return self.injector.effect_timeout_s
+            return True
+        return False
 
     def hold(self, *, at_least_s: float, alerts: Sequence[str] | None) -> list[str]:
         """Those of the alerts that were notified; None stands for all that are expected.
@@ -255,7 +255,13 @@ def open_session(
     ]
     recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
     recorder.start()
-    injector = Injector(world=environment, run_dir=Path(state.run_dir), record=timeline.record, watch=watch)
+    injector = Injector(
+        world=environment,
+        run_dir=Path(state.run_dir),
+        record=timeline.record,
+        time_scale=state.time_scale,
+        watch=watch,
+    )
     return Session(
         environment=environment, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch
     )

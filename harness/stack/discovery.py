@@ -8,7 +8,9 @@ Source of labels and of which targets there are: prometheus, discovery/kubernete
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from harness.model import PodAddress
 from harness.stack.objects import ScrapeEndpoint, Service, ServicePort
@@ -23,6 +25,36 @@ def targets_of(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress]) -> list[Tar
     if endpoint.pod_selector is not None:
         return list(_pod_targets(endpoint, pods))
     return [target for service in endpoint.services for target in _endpoint_targets(service, pods)]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where Prometheus gets its targets from.
+
+    ``pods``: from the harness, which knows them all; None: by discovery through the Kubernetes API, its own or, where
+    it is built without that, what ``url`` gives (``GET url?role=…&namespace=…``, as its HTTP discovery reads it).
+    """
+
+    pods: Sequence[PodAddress] | None
+    url: str | None
+
+    def targets(self, endpoint: ScrapeEndpoint) -> dict[str, Any]:
+        """The part of a scrape configuration that says which targets there are, before relabeling."""
+        if self.pods is not None:
+            return {"static_configs": [dict(target) for target in targets_of(endpoint, self.pods)]}
+        if endpoint.pod_selector is not None:
+            return self.discovery("pod", endpoint.pod_namespaces or ())
+        # A monitor that selects no Service looks in its own namespace, where one may appear.
+        namespaces = tuple(sorted({each.namespace for each in endpoint.services})) or (endpoint.namespace,)
+        return self.discovery("endpoints", namespaces)
+
+    def discovery(self, role: str, namespaces: Sequence[str]) -> dict[str, Any]:
+        """Discovery of a role in these namespaces, of all of them where none is named."""
+        if self.url is None:
+            names = {"namespaces": {"names": list(namespaces)}} if namespaces else {}
+            return {"kubernetes_sd_configs": [{"role": role, **names}]}
+        query = urlencode([("role", role), *(("namespace", each) for each in namespaces)])
+        return {"http_sd_configs": [{"url": f"{self.url}?{query}", "refresh_interval": "1s"}]}
 
 
 def pods_behind(service: Service, pods: Sequence[PodAddress]) -> tuple[PodAddress, ...]:

@@ -191,6 +191,7 @@ class Stack:
     alertmanager_name: tuple[str, str] | None
     rule_groups: tuple[Mapping[str, Any], ...]  # selected groups as Prometheus reads them: name, interval, rules
     alertmanager_config: Mapping[str, Any]  # Alertmanager's own configuration, spec time, not captured
+    documents: tuple[Mapping[str, Any], ...] = ()  # every object as its file states it, in the order of the files
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import yaml
 
 from harness.clock import format_duration, parse_duration
 from harness.model import PodAddress
-from harness.stack.discovery import pods_behind, target_port, targets_of
+from harness.stack.discovery import Where, pods_behind, target_port
 from harness.stack.objects import Rendered, ScrapeEndpoint, Stack
 from harness.stack.operator_manifests import AlertmanagerEndpoint, PrometheusSpec
 from harness.stack.promql import compress_promql, incompressible
@@ -28,18 +28,22 @@ _NOT_RENDERED = (
 )
 
 
-def render_prometheus(stack: Stack, pods: Sequence[PodAddress], *, time_scale: float) -> Rendered:
+def render_prometheus(
+    stack: Stack, pods: Sequence[PodAddress] | None, *, time_scale: float, discovery_url: str | None = None
+) -> Rendered:
     """``prometheus.yml``, the rule files beside it under ``rules/``, and the flags that carry durations.
 
-    Paths are relative to the configuration, which may therefore lie anywhere. The targets are static, with
-    the labels discovery would give them, and go through the operator's own relabeling. Intervals, rules and
-    flags are divided by ``time_scale``. A scrape's timeout is not: it bounds real work that gets no faster,
-    so it is the original one, or the compressed interval where that is shorter. Retention stands in the
+    Paths are relative to the configuration, which may therefore lie anywhere. The targets are the ``pods``, with
+    the labels discovery would give them; with None, Prometheus discovers them through the Kubernetes API it runs
+    on, or where it is built without that, through ``discovery_url``. All go through the operator's own relabeling.
+    Intervals, rules and flags are divided by ``time_scale``. A scrape's timeout is not: it bounds real work that gets
+    no faster, so it is the original one, or the compressed interval where that is shorter. Retention stands in the
     workload's arguments, uncompressed. Raises ValueError when the time scale is not above zero.
     """
     if not time_scale > 0:
         raise ValueError(f"the time scale is {time_scale:g}, need a number above 0")
     spec = PrometheusSpec.model_validate(stack.prometheus)
+    where = Where(pods, discovery_url)
     rules, rule_notes = _rule_files(stack, time_scale)
     interval_s = parse_duration(spec.scrape_interval)
     timeout_s = parse_duration(spec.scrape_timeout) if spec.scrape_timeout else 10.0
@@ -50,13 +54,13 @@ def render_prometheus(stack: Stack, pods: Sequence[PodAddress], *, time_scale: f
             "evaluation_interval": compressed(parse_duration(spec.evaluation_interval), time_scale),
         },
         "rule_files": sorted(rules),
-        "scrape_configs": [_scrape(endpoint, pods, time_scale) for endpoint in stack.endpoints],
+        "scrape_configs": [_scrape(endpoint, where, time_scale) for endpoint in stack.endpoints],
     }
     labels = dict(stack.spec.external_labels)
     if labels:
         configuration["global"]["external_labels"] = labels
     if spec.alerting is not None:
-        configuration["alerting"] = _alerting(stack, spec, pods)
+        configuration["alerting"] = _alerting(stack, spec, where)
     return Rendered(
         files={"prometheus.yml": write_yaml(configuration), **rules},
         flags=_flags(spec, time_scale),
@@ -94,7 +98,7 @@ def _flags(spec: PrometheusSpec, time_scale: float) -> tuple[str, ...]:
     return tuple(f"--{flag}={compressed(parse_duration(text), time_scale)}" for flag, text in durations.items())
 
 
-def _scrape(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress], time_scale: float) -> dict[str, Any]:
+def _scrape(endpoint: ScrapeEndpoint, where: Where, time_scale: float) -> dict[str, Any]:
     written: dict[str, Any] = {
         "job_name": endpoint.job,
         "scrape_interval": compressed(endpoint.interval_s, time_scale),
@@ -106,21 +110,24 @@ def _scrape(endpoint: ScrapeEndpoint, pods: Sequence[PodAddress], time_scale: fl
     }
     if endpoint.params:
         written["params"] = {key: list(values) for key, values in endpoint.params.items()}
-    written["static_configs"] = [dict(target) for target in targets_of(endpoint, pods)]
+    written |= where.targets(endpoint)
     written["relabel_configs"] = [dict(rule) for rule in endpoint.relabelings]
     if endpoint.metric_relabelings:
         written["metric_relabel_configs"] = [dict(rule) for rule in endpoint.metric_relabelings]
     return written
 
 
-def _alerting(stack: Stack, spec: PrometheusSpec, pods: Sequence[PodAddress]) -> dict[str, Any]:
+def _alerting(stack: Stack, spec: PrometheusSpec, where: Where) -> dict[str, Any]:
     assert spec.alerting is not None
-    written = [_alertmanager(stack, endpoint, pods) for endpoint in spec.alerting.alertmanagers]
+    written = [_alertmanager(stack, endpoint, where) for endpoint in spec.alerting.alertmanagers]
     return {"alertmanagers": written}
 
 
-def _alertmanager(stack: Stack, endpoint: AlertmanagerEndpoint, pods: Sequence[PodAddress]) -> dict[str, Any]:
+def _alertmanager(stack: Stack, endpoint: AlertmanagerEndpoint, where: Where) -> dict[str, Any]:
     namespace = endpoint.namespace or stack.prometheus_name[0]
+    pods = where.pods
+    if pods is None:
+        return {**_discovered_alertmanagers(endpoint, namespace, where), **_connection(endpoint)}
     service = next((one for one in stack.services if (one.namespace, one.name) == (namespace, endpoint.name)), None)
     addresses: list[str] = []
     for port in service.ports if service else ():
@@ -128,16 +135,34 @@ def _alertmanager(stack: Stack, endpoint: AlertmanagerEndpoint, pods: Sequence[P
             number = target_port(port, pod)
             if number is not None and endpoint.port in (port.name, number):
                 addresses.append(f"{pod.address}:{number}")
-    written: dict[str, Any] = {"static_configs": [{"targets": list(dict.fromkeys(addresses))}]}
-    for key, value in (
-        ("scheme", endpoint.scheme.lower() if endpoint.scheme else None),
-        ("path_prefix", endpoint.path_prefix),
-        ("timeout", endpoint.timeout),
-        ("api_version", endpoint.api_version.lower() if endpoint.api_version else None),
-    ):
-        if value is not None:
-            written[key] = value
-    return written
+    return {"static_configs": [{"targets": list(dict.fromkeys(addresses))}], **_connection(endpoint)}
+
+
+def _connection(endpoint: AlertmanagerEndpoint) -> dict[str, Any]:
+    written = {
+        "scheme": endpoint.scheme.lower() if endpoint.scheme else None,
+        "path_prefix": endpoint.path_prefix,
+        "timeout": endpoint.timeout,
+        "api_version": endpoint.api_version.lower() if endpoint.api_version else None,
+    }
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _discovered_alertmanagers(endpoint: AlertmanagerEndpoint, namespace: str, where: Where) -> dict[str, Any]:
+    """The operator's own discovery of Alertmanagers: the endpoints of one port of one Service.
+
+    Source: prometheus-operator, ``generateAlertmanagerConfig``.
+    """
+    port = str(endpoint.port)
+    by_number = port.isdigit()
+    label = "__meta_kubernetes_pod_container_port_number" if by_number else "__meta_kubernetes_endpoint_port_name"
+    keep = {"__meta_kubernetes_service_name": endpoint.name, label: port}
+    return {
+        **where.discovery("endpoints", (namespace,)),
+        "relabel_configs": [
+            {"action": "keep", "source_labels": [source], "regex": re.escape(value)} for source, value in keep.items()
+        ],
+    }
 
 
 def _rule_files(stack: Stack, time_scale: float) -> tuple[dict[str, str], list[str]]:

@@ -75,6 +75,7 @@ def load_stack(root: Path) -> Stack:
         alertmanager_name=alertmanager.key if alertmanager else None,
         rule_groups=groups,
         alertmanager_config=configuration,
+        documents=tuple(found.raw for found in inventory.all),
     )
 
 

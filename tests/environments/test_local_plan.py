@@ -18,7 +18,7 @@ from harness.environments.local.layout import _script
 from harness.environments.local.plan import NodePlan, host_names, hosts_file, plan_node, proxy_configuration
 from harness.environments.local.ports import require_free_ports
 from harness.environments.local.programs import find_program, image_program, require_programs
-from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
+from harness.environments.receiver import RECEIVER_LABEL, with_receiver
 from harness.errors import HarnessError
 from harness.model import PodAddress
 from harness.stack import Container, EnvVar, Service, ServicePort, Stack, Volume, Workload, load_stack

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PodGone
 from harness.faults import files
-from harness.faults.world import PodGone
 from harness.system import models
 from harness.system.models.fit import probe_accuracy
 

@@ -92,7 +92,7 @@ def test_a_pod_kept_down_is_gone_until_it_is_let_up_again(
     assert (world.down, statuses(steps)[-1]) == ({"app-0"}, "effect")
     assert injector.heal() == []
     assert (world.down, statuses(steps)[-2:]) == (set(), ["undone", "cleared"])
-    assert steps[-1][1]["observed"] == f"process {children[-1].pid} runs in its place"
+    assert steps[-1][1]["observed"] == "1 pods of app run again"
 
 
 def test_a_pod_that_comes_back_though_it_was_kept_down_is_no_effect(

@@ -35,6 +35,9 @@ class SmallWorld:
     def pods(self, workload: str, namespace: str | None = None) -> Sequence[SmallPod]:
         return [pod for pod in self.workloads.get(workload, []) if namespace in (None, pod.namespace)]
 
+    def removable(self, workload: str, namespace: str | None = None) -> Sequence[SmallPod]:
+        return self.pods(workload, namespace)
+
     def processes(self, pod: str, namespace: str) -> Sequence[ProcessRef]:
         found = [(pid, stat(pid)) for pid in self.pids.get(pod, [])]
         return [ProcessRef(pid, started) for pid, (state, started) in found if state not in ("Z", "gone")]

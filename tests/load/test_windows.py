@@ -102,3 +102,11 @@ def test_the_lag_is_the_largest_but_for_one_in_a_hundred() -> None:
         load.begun(0.1, lag_s=number / 1000)
     (line,) = parsed(load.close_until(0.5, in_flight=0))
     assert line["lag_p99_s"] == 0.098
+
+
+def test_a_worker_is_named_in_its_windows_and_a_single_process_is_not() -> None:
+    one = Windows(begin_unix_s=1000.0, width_s=0.5, rate=10, worker=0)
+    (line,) = parsed(one.close_until(0.5, in_flight=0))
+    assert (line["worker"], line["rate_planned"]) == (0, 10)
+    (alone,) = parsed(windows().close_until(0.5, in_flight=0))
+    assert "worker" not in alone

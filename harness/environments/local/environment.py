@@ -21,10 +21,10 @@ from harness.environments.local.ports import require_free_ports
 from harness.environments.local.processes import end_sandbox, process_started
 from harness.environments.local.programs import PROGRAMS, directory_of, program_version, require_programs
 from harness.environments.local.readiness import why_unready
-from harness.environments.local.receiver import RECEIVER_LABEL, with_receiver
 from harness.environments.local.sandbox import interpreter_paths, node_argv
 from harness.environments.local.state import NodeState, RunningPod
 from harness.environments.local.supervisor import new_password
+from harness.environments.receiver import RECEIVER_LABEL, with_receiver
 from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack, render_alertmanager, render_prometheus
 from harness.stack.objects import Rendered

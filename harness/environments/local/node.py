@@ -77,6 +77,10 @@ class LocalNode:
             if workload in (pod.workload, pod.name) and namespace in (None, pod.namespace)
         )
 
+    def removable(self, workload: str, namespace: str | None = None) -> tuple[RunningPod, ...]:
+        """The pods that can be kept down: each one, here."""
+        return self.pods(workload, namespace)
+
     def processes(self, pod: str, namespace: str) -> list[ProcessRef]:
         """A pod's processes, its first container's own first process before all others; empty while it does not run."""
         found = self._pod(pod, namespace)

@@ -18,7 +18,7 @@ def with_receiver(stack: Stack) -> Stack:
         return stack
     container = Container(
         name="receiver",
-        image="",
+        image="model-serving/workloads",
         command=("python", "-m", "harness.system.workloads.receiver"),
         args=("--host", "$(POD_IP)", "--port", str(_PORT)),
         env=(),

@@ -1,0 +1,246 @@
+"""A running cluster environment: its pods' processes, volumes and configuration. Any process may attach to one."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from harness.environments.kube.ending import take_down
+from harness.environments.kube.kind_node import KindNode
+from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.pods import ClusterPod, list_pods
+from harness.environments.kube.state import ClusterState
+from harness.environments.kube.vocabulary import ACCOUNT, NAMESPACE, REPLICAS, TOUCHED, labelled
+from harness.environments.kube.volumes import config_file, volume_of, volume_path
+from harness.errors import HarnessError, PodGone
+from harness.model import ProcessRef
+
+_SCALED = {"Deployment": "deployment", "StatefulSet": "statefulset"}
+_ASK_S = 3.0
+
+
+class Cluster:
+    """Operations on a running cluster environment."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
+        self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
+
+    def alive(self) -> bool:
+        """Whether the cluster is there and answers."""
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.state.proxy}/version", timeout=_ASK_S).ok
+        return False
+
+    def container_states(self) -> list[dict[str, Any]]:
+        """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code.
+
+        ``pid`` is the container's own identity, another one after each start.
+        """
+        return [
+            {
+                "pod": pod.name,
+                "namespace": pod.namespace,
+                "workload": pod.workload,
+                "container": container.name,
+                "running": container.running and not pod.ending,
+                "pid": container.id[:12],
+                "exit_code": container.exit_code,
+            }
+            for pod in self._pods()
+            for container in pod.containers
+        ]
+
+    def pods(self, workload: str, namespace: str | None = None) -> tuple[ClusterPod, ...]:
+        """The pods of a workload, or the one pod of this name, oldest first, without those that are ending."""
+        return tuple(
+            pod
+            for pod in self._pods()
+            if workload in (pod.workload, pod.name) and namespace in (None, pod.namespace) and not pod.ending
+        )
+
+    def removable(self, workload: str, namespace: str | None = None) -> tuple[ClusterPod, ...]:
+        """The pods that can be kept down: of a StatefulSet only the last one, the first that scaling takes."""
+        found = self.pods(workload, namespace)
+        last = {pod.workload: pod.name for pod in sorted(found, key=_ordinal)}
+        return tuple(pod for pod in found if pod.owner_kind != "StatefulSet" or last[pod.workload] == pod.name)
+
+    def processes(self, pod: str, namespace: str) -> list[ProcessRef]:
+        """A pod's processes, its first container's own first process before all others; empty while it does not run."""
+        try:
+            found = self._pod(pod, namespace)
+        except PodGone:
+            return []
+        ids = [container.id for container in found.containers if container.id]
+        return KindNode(found.node).processes(ids) if found.node else []
+
+    def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
+        """Whether the signal reached that very process."""
+        return KindNode(process.node).signal(process, number)
+
+    def process_state(self, process: ProcessRef) -> str | None:
+        """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
+        return KindNode(process.node).process_state(process)
+
+    def keep_down(self, pod: str, namespace: str) -> None:
+        """Its workload has one pod less from here on. Raises HarnessError for one whose size nobody sets."""
+        found = self._pod(pod, namespace)
+        kind = _SCALED.get(found.owner_kind)
+        if kind is None:
+            raise HarnessError(f"pod {pod} belongs to a {found.owner_kind}: it cannot be kept down by scaling")
+        replicas = int(self._scaled(kind, found.workload, namespace)["spec"]["replicas"])
+        change = {"metadata": {"annotations": {REPLICAS: str(replicas)}}, "spec": {"replicas": replicas - 1}}
+        self._kubectl.patch(kind, found.workload, namespace, change)
+
+    def let_up(self, pod: str, namespace: str) -> None:
+        """Whatever workload this pod was of has its size again."""
+        for kind in _SCALED.values():
+            for workload in self._workloads_of(pod, namespace):
+                with contextlib.suppress(HarnessError):  # of several names that may be it, one is
+                    annotations = self._scaled(kind, workload, namespace)["metadata"].get("annotations", {})
+                    if REPLICAS in annotations:
+                        size = {"replicas": int(annotations[REPLICAS])}
+                        change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": size}
+                        self._kubectl.patch(kind, workload, namespace, change)
+                        return
+
+    def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
+        """(size, available) of a pod's volume in bytes."""
+        node, path = self._place(pod, namespace, volume)
+        return node.usage(path)
+
+    def read_file(self, pod: str, namespace: str, volume: str, name: str) -> bytes:
+        """The content of a file in a pod's volume, as its node has it."""
+        node, path = self._place(pod, namespace, volume)
+        if not node.has(f"{path}/{name}"):
+            raise HarnessError(f"{name} on volume {volume} of pod {pod}: No such file or directory")
+        return node.read(f"{path}/{name}")
+
+    def write_file(self, pod: str, namespace: str, volume: str, name: str, content: bytes) -> None:
+        """The file holds this content from here on."""
+        node, path = self._place(pod, namespace, volume)
+        node.replace(f"{path}/{name}", content)
+
+    def allocate_file(self, pod: str, namespace: str, volume: str, name: str, size_bytes: int) -> None:
+        """The file takes this much of the volume, or all there is where that is less."""
+        node, path = self._place(pod, namespace, volume)
+        node.allocate(f"{path}/{name}", size_bytes)
+
+    def remove_file(self, pod: str, namespace: str, volume: str, name: str) -> None:
+        """There is no such file."""
+        node, path = self._place(pod, namespace, volume)
+        node.remove(f"{path}/{name}")
+
+    def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
+        """Whether there is such a file."""
+        node, path = self._place(pod, namespace, volume)
+        return node.has(f"{path}/{name}")
+
+    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
+        """The ConfigMap behind the file holds this text, and the kubelet is made to look at once.
+
+        Also when the pod is gone by now: the ConfigMap is its successors' too.
+        """
+        workloads = set(self._workloads_of(pod, namespace))
+        sharing = [each for each in self._pods() if each.namespace == namespace and each.workload in workloads]
+        if sharing:
+            config_map, key = config_file(volume_of(sharing[0], volume), name)
+        else:
+            known = self.state.config_maps
+            found = [known[at] for each in workloads if (at := f"{namespace}/{each}/{volume}") in known]
+            if not found:
+                raise PodGone(f"pod {pod} is gone, and no ConfigMap of its volume {volume} is known")
+            config_map, key = found[0], name
+        self._kubectl.patch("configmap", config_map, namespace, {"data": {key: text}})
+        for each in sharing:
+            touched = {"metadata": {"annotations": {TOUCHED: f"{time.time():.3f}"}}}
+            with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
+                self._kubectl.patch("pod", each.name, namespace, touched)
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own directory."""
+        return Path(self.state.run_dir)
+
+    @property
+    def simulated_gpus(self) -> Path | None:
+        """The simulated devices' state file; None where the devices are real."""
+        return Path(self.state.gpu_file) if self.state.gpu_file else None
+
+    def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """The harness's own objects are there, with the run's label. Raises HarnessError."""
+        self._kubectl.apply(labelled(each, self.state.run_label) for each in objects)
+
+    def delete(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """The harness's own objects are gone. Raises HarnessError."""
+        self._kubectl.delete(objects, grace_s=2)
+
+    def running(self, pod: str, namespace: str) -> bool:
+        """Whether a pod of the harness's own runs; one that failed to raises HarnessError."""
+        found = next((each for each in list_pods(self.state.proxy, [namespace]) if each.name == pod), None)
+        if found is not None and found.phase == "Failed":
+            raise HarnessError(f"pod {pod} ended as soon as it was started")
+        return found is not None and found.phase == "Running"
+
+    def log_argv(self, pod: str, namespace: str) -> list[str]:
+        """The command that writes a pod's output as long as it lasts."""
+        return self._kubectl.argv("-n", namespace, "logs", "--follow", pod)
+
+    def service_address(self, namespace: str, name: str) -> str:
+        """A Service's address inside the cluster. Raises HarnessError when it has none."""
+        service = self._ask(f"/api/v1/namespaces/{namespace}/services/{name}")
+        address = str(service.get("spec", {}).get("clusterIP") or "None")
+        if address == "None":
+            raise HarnessError(f"Service {namespace}/{name} has no address of its own")
+        return address
+
+    def stop(self) -> None:
+        """The cluster is gone, or, where it is kept, all that was put into it."""
+        take_down(self.state)
+
+    def _ask(self, path: str) -> Any:
+        try:
+            answer = requests.get(self.state.proxy + path, timeout=_ASK_S)
+            answer.raise_for_status()
+            return answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise HarnessError(f"the cluster cannot be asked for {path}: {error}") from error
+
+    def _pods(self) -> tuple[ClusterPod, ...]:
+        return tuple(
+            pod
+            for pod in list_pods(self.state.proxy, self.state.namespaces)
+            if pod.namespace != NAMESPACE or not pod.labels.get("app.kubernetes.io/component", "").startswith("load-")
+        )
+
+    def _pod(self, name: str, namespace: str) -> ClusterPod:
+        found = next((pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace)), None)
+        if found is None or found.ending:
+            raise PodGone(f"no pod {name!r} in namespace {namespace!r}")
+        return found
+
+    def _place(self, pod: str, namespace: str, volume: str) -> tuple[KindNode, str]:
+        found = self._pod(pod, namespace)
+        node = KindNode(found.node)
+        return node, volume_path(found, volume, node)
+
+    def _workloads_of(self, pod: str, namespace: str) -> Sequence[str]:
+        """What the workload of a pod may be called, be the pod there or not: its name's beginnings."""
+        with contextlib.suppress(PodGone):
+            return (self._pod(pod, namespace).workload,)
+        parts = pod.split("-")
+        return tuple("-".join(parts[:end]) for end in range(len(parts), 0, -1))
+
+    def _scaled(self, kind: str, name: str, namespace: str) -> Any:
+        return self._kubectl.get("-n", namespace, kind, name)
+
+
+def _ordinal(pod: ClusterPod) -> tuple[int, str]:
+    last = pod.name.rpartition("-")[2]
+    return (int(last) if last.isdigit() else 0), pod.name

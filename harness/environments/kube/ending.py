@@ -1,0 +1,65 @@
+"""Takes a cluster environment down: from the process that made it, or from any other."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from harness.environments.kube.api_proxy import ApiProxy
+from harness.environments.kube.kind_cluster import KindCluster
+from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.state import ClusterState
+from harness.environments.kube.vocabulary import MANAGED
+from harness.errors import HarnessError
+
+_DELETE_S = 120.0
+# What the harness makes outside of any namespace.
+_CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclasses"
+# What a stack and the harness put into namespaces that are somebody else's.
+_NAMESPACED = (
+    "deployments,statefulsets,daemonsets,jobs,pods,services,configmaps,secrets,persistentvolumeclaims,"
+    "serviceaccounts,roles,rolebindings,networkpolicies"
+)
+
+
+def take_down(state: ClusterState) -> None:
+    """The cluster is gone, or all that was put into one that is kept or somebody else's. May be called again.
+
+    Raises HarnessError when something could not be removed; all the rest is tried first.
+    """
+    if state.proxy_pid:
+        ApiProxy(state.proxy, state.proxy_pid, state.proxy_started).stop()
+    if state.cluster and not state.keep:
+        KindCluster(state.cluster, Path(state.kubeconfig)).delete()
+    elif Path(state.kubeconfig).exists():
+        _remove_made(state)
+    for path in {state.account_kubeconfig, *([state.kubeconfig] if state.cluster else [])}:
+        Path(path).unlink(missing_ok=True)
+    if state.gpu_file:
+        shutil.rmtree(Path(state.gpu_file).parent, ignore_errors=True)
+    with suppress(OSError):  # the run's directory may be gone with all else
+        replace(state, ended=True).save()
+
+
+def _remove_made(state: ClusterState) -> None:
+    """Deletes by the run's label: namespaces that carry it as a whole, in others just what was made there."""
+    admin = Kubectl(Path(state.kubeconfig), state.context)
+    chosen = f"{MANAGED}={state.run_label}"
+    failures = []
+    own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
+    calls: list[tuple[str, ...]] = [("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false")]
+    for namespace in state.namespaces:
+        if namespace not in own:
+            waiting = ("--wait=true", f"--timeout={_DELETE_S:g}s")
+            calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *waiting))
+    if own:
+        calls.append(("delete", "namespaces", *sorted(own), "--wait=true", f"--timeout={_DELETE_S:g}s"))
+    for call in calls:
+        try:
+            admin.run(*call, timeout_s=_DELETE_S + 10)
+        except HarnessError as error:
+            failures.append(str(error))
+    if failures:
+        raise HarnessError("; ".join(failures))

@@ -1,0 +1,114 @@
+"""All that is put into a cluster for one stack, and where it is to be reached then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.environments.kube.access import account_objects
+from harness.environments.kube.discovery import PORT as DISCOVERY_PORT
+from harness.environments.kube.discovery_probe import knows_kubernetes
+from harness.environments.kube.images import ResolvedImage
+from harness.environments.kube.kind_cluster import GPU_DIR
+from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.state import ClusterState
+from harness.environments.kube.storage import read_storage
+from harness.environments.kube.translation import Additions, translate
+from harness.environments.kube.vocabulary import CAPTURE_SERVICE, labelled
+from harness.environments.receiver import RECEIVER_LABEL
+from harness.stack import Rendered, Stack, Workload, render_alertmanager, render_prometheus
+
+# What a mapping calls the image that holds the harness's own package, and locust.
+OWN_IMAGE = "model-serving/workloads"
+GPU_FILE = "devices"
+_NO_DISCOVERY = (
+    "Prometheus's own Kubernetes discovery: this image is built without it; a container in its pod asks the API server "
+    "with its account, and hands the targets over by HTTP discovery with the same labels"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A stack, with the images its pods run, for the cluster a state describes."""
+
+    stack: Stack
+    images: Mapping[str, ResolvedImage]
+    state: ClusterState
+    own_image: str
+
+    def objects(self, admin: Kubectl) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
+        """Every object in the order of making, and what was changed or left out. Raises HarnessError."""
+        discovers = self._discovers_itself()
+        rendered = self._render(None if discovers else f"http://127.0.0.1:{DISCOVERY_PORT}/targets")
+        additions = Additions(
+            run=self.state.run_label,
+            time_scale=self.state.time_scale,
+            image=self._image,
+            gpu_dir=GPU_DIR,
+            gpu_file=GPU_FILE,
+            storage=read_storage(admin),
+            discovery_image=None if discovers else self.own_image,
+        )
+        translation = translate(self.stack, rendered, additions)
+        namespaces = [each for each in translation.objects if each["kind"] == "Namespace"]
+        others = [each for each in translation.objects if each["kind"] != "Namespace"]
+        account = [labelled(each, self.state.run_label) for each in account_objects(self.state.namespaces, nodes=True)]
+        notes = [note for part in rendered.values() for note in part.notes]
+        notes += [] if discovers else [_NO_DISCOVERY]
+        return [*namespaces, *account, *others], (*notes, *translation.notes)
+
+    def paths(self) -> dict[str, Any]:
+        """Where everything is below the URL of the API, as fields of the state."""
+        prometheus, alertmanager = self._operated("prometheus"), self._operated("alertmanager")
+        receiver = self._receiver()
+        return {
+            "prometheus_path": _pod_path(prometheus[0], prometheus[0].pod_names()[0]),
+            "prometheus_pod": prometheus[0].pod_names()[0],
+            "alertmanager_paths": tuple(_pod_path(each, name) for each in alertmanager for name in each.pod_names()),
+            "receiver_paths": (_service_path(receiver.namespace, CAPTURE_SERVICE, 8080),),
+            "service_paths": {
+                f"{each.namespace}/{each.name}:{port.port}": _service_path(each.namespace, each.name, port.port)
+                for each in self.stack.services
+                for port in each.ports
+                if not each.headless
+            },
+            "config_maps": {
+                f"{workload.namespace}/{workload.name}/{volume.name}": volume.source
+                for workload in self.stack.workloads
+                for volume in workload.volumes
+                if volume.kind == "config_map"
+            },
+        }
+
+    def _render(self, discovery_url: str | None) -> Mapping[str, Rendered]:
+        capture = f"http://{CAPTURE_SERVICE}.{self._receiver().namespace}.svc:8080/captured"
+        scale = self.state.time_scale
+        return {
+            "prometheus": render_prometheus(self.stack, None, time_scale=scale, discovery_url=discovery_url),
+            "alertmanager": render_alertmanager(self.stack, time_scale=scale, capture_url=capture, host_addresses={}),
+        }
+
+    def _image(self, name: str) -> tuple[str, bool]:
+        found = self.images.get(name)
+        return (found.reference, found.pull) if found else (name, name != self.own_image)
+
+    def _discovers_itself(self) -> bool:
+        """Whether the Prometheus image was built with Kubernetes discovery, as upstream's is and Debian's is not."""
+        image = self.images[self._operated("prometheus")[0].containers[0].image]
+        return image.build is None or knows_kubernetes(image.reference)
+
+    def _operated(self, program: str) -> list[Workload]:
+        return [each for each in self.stack.workloads if each.operated and each.containers[0].name == program]
+
+    def _receiver(self) -> Workload:
+        return next(each for each in self.stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
+
+
+def _pod_path(workload: Workload, pod: str) -> str:
+    port = next(iter(workload.containers[0].ports.values()))
+    return f"/api/v1/namespaces/{workload.namespace}/pods/{pod}:{port}/proxy"
+
+
+def _service_path(namespace: str, name: str, port: int) -> str:
+    return f"/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy"

@@ -1,0 +1,179 @@
+"""A kind cluster: made, found again, given images, and taken away."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from pytest_kubernetes.options import ClusterOptions
+from pytest_kubernetes.providers import select_provider_manager
+from pytest_kubernetes.providers.base import AClusterManager
+
+from harness.clock import RunClock, wait_until
+from harness.environments.kube.kubectl import Kubectl
+from harness.errors import HarnessError
+
+# Where each node shows the directory with the simulated GPU's state.
+GPU_DIR = "/run/harness-gpu"
+_CREATE_S = 300
+_NODE_READY_S = 120
+_COMMAND_S = 60.0
+_LOAD_S = 300.0
+# Before this version a volume in memory is as large as half the machine, whatever its limit says.
+_SIZED_MEMORY_VOLUMES = (1, 22)
+
+
+@dataclass(frozen=True, slots=True)
+class KindCluster:
+    """One cluster by its name; ``kubeconfig`` is a file of its own, never the user's."""
+
+    name: str
+    kubeconfig: Path
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The cluster as its administrator."""
+        return Kubectl(self.kubeconfig, f"kind-{self.name}")
+
+    def exists(self) -> bool:
+        """Whether the cluster, or what is left of a half-made one, is there."""
+        return self.name in _output(["kind", "get", "clusters"]).split()
+
+    def nodes(self) -> tuple[str, ...]:
+        """The names of its nodes, which are those of their containers; empty when there is no such cluster."""
+        listed = _output(["kind", "get", "nodes", "--name", self.name]).split("\n")
+        return tuple(sorted(line for line in listed if line.startswith(f"{self.name}-")))
+
+    def create(
+        self,
+        config: Mapping[str, Any],
+        directory: Path,
+        *,
+        image: str | None,
+        progress: Callable[[str], None],
+        watch: Callable[[], None],
+    ) -> None:
+        """The cluster, its nodes ready. ``image``: of the nodes; None: kind's own default.
+
+        ``watch`` is called while waiting and may raise to end it: then kind is ended, and ``delete`` removes what is
+        left. Raises HarnessError with what kind said.
+        """
+        require_tools()
+        path = directory / "kind.yaml"
+        path.write_text(yaml.safe_dump(node_settings({**config, "name": self.name}, image), sort_keys=False))
+        failed: list[BaseException] = []
+
+        def make() -> None:
+            try:
+                manager = _manager(self.name)
+                options = ClusterOptions(
+                    kubeconfig_path=self.kubeconfig, provider_config=path, cluster_timeout=_CREATE_S
+                )
+                further = ["--wait", f"{_NODE_READY_S}s", *(["--image", image] if image else [])]
+                manager.create(options, timeout=_NODE_READY_S, options=further)
+            except (subprocess.SubprocessError, RuntimeError, OSError) as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=make, name="kind create cluster", daemon=True)
+        clock = RunClock.start()
+        thread.start()
+        told_s = 0.0
+
+        def made() -> bool:
+            nonlocal told_s
+            watch()
+            if clock.now_s() - told_s >= 10:
+                told_s = clock.now_s()
+                progress(f"making the cluster {self.name}, {told_s:.0f} s so far")
+            return not thread.is_alive()
+
+        try:
+            wait_until(made, what="kind makes the cluster", timeout_s=_CREATE_S + _NODE_READY_S, poll_s=0.2)
+        except BaseException:  # whatever ends the waiting, kind must not go on making the cluster
+            _end_kind()
+            thread.join(timeout=10)
+            raise
+        if failed:
+            raise HarnessError(f"kind could not make the cluster {self.name}: {_why(failed[0])}") from failed[0]
+
+    def load(self, images: Sequence[str], *, nodes: Sequence[str]) -> None:
+        """The images are on these nodes. Raises HarnessError naming what is not in Docker."""
+        if images:
+            argv = ["kind", "load", "docker-image", *images, "--name", self.name, "--nodes", ",".join(nodes)]
+            _output(argv, timeout_s=_LOAD_S)
+
+    def write_kubeconfig(self) -> None:
+        """Writes the kubeconfig of a cluster that is there already."""
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(_output(["kind", "get", "kubeconfig", "--name", self.name]))
+
+    def delete(self) -> None:
+        """The cluster is gone; nothing happens when it is not there."""
+        _output(["kind", "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig)])
+        self.kubeconfig.unlink(missing_ok=True)
+
+
+def require_tools() -> None:
+    """Raises HarnessError naming what a kind cluster needs and this machine lacks."""
+    missing = [name for name in ("docker", "kind", "kubectl") if shutil.which(name) is None]
+    if missing:
+        raise HarnessError(
+            f"the kind environment needs {', '.join(missing)} on PATH: docker (Debian: docker.io), kubectl"
+            " (Debian: kubernetes-client), kind (kind.sigs.k8s.io)"
+        )
+    _output(["docker", "version", "--format", "{{.Server.Version}}"])
+
+
+def node_settings(config: Mapping[str, Any], image: str | None) -> dict[str, Any]:
+    """kind's configuration with what nodes of an old version need to be told."""
+    version = re.search(r":v(\d+)\.(\d+)", image or "")
+    if version is None or (int(version[1]), int(version[2])) >= _SIZED_MEMORY_VOLUMES:
+        return dict(config)
+    patch = "kind: KubeletConfiguration\nfeatureGates:\n  SizeMemoryBackedVolumes: true\n"
+    return {**config, "kubeadmConfigPatches": [*config.get("kubeadmConfigPatches", []), patch]}
+
+
+def kind_version() -> str:
+    """The version kind reports of itself."""
+    found = re.search(r"v\d[\w.+-]*", _output(["kind", "version"]))
+    return found.group() if found else "unknown"
+
+
+def _manager(name: str) -> AClusterManager:
+    return select_provider_manager("kind")(name)
+
+
+def _end_kind() -> None:
+    """Ends the kind programs that this process started."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "kind":
+                process.kill()
+
+
+def _output(argv: list[str], *, timeout_s: float = _COMMAND_S) -> str:
+    shown = " ".join(argv[:3])
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error
+    except OSError as error:
+        raise HarnessError(f"{shown}: {error.strerror}; the kind environment needs it") from error
+    if done.returncode != 0:
+        raise HarnessError(f"{shown}: {done.stderr.strip()[-1500:] or f'exit status {done.returncode}'}")
+    return done.stdout
+
+
+def _why(error: BaseException) -> str:
+    said = getattr(error, "stderr", None)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(error)
+    return text.strip()[-2000:]

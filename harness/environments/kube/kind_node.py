@@ -1,0 +1,143 @@
+"""What kind gives beyond the Kubernetes API: each node is a container, and its processes and mounts can be reached.
+
+All of it is POSIX sh in the node, through ``docker exec``: a node's image has no more than that for certain.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.errors import HarnessError
+from harness.model import ProcessRef
+
+_TIMEOUT_S = 20.0
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
+
+# A process's letter and start: fields 3 and 22 of its stat line, counted behind the last bracket of its name.
+_STAT = r"""
+stat_of() {
+  line=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  set -- ${line##*) }
+  state=$1; shift 19; started=$1
+}
+"""
+_LIST = r"""
+for file in $(grep -lE "$1" /proc/[0-9]*/cgroup 2>/dev/null); do
+  pid=${file#/proc/}; pid=${pid%/cgroup}
+  stat_of "$pid" || continue
+  inner=$(grep '^NSpid:' "/proc/$pid/status" 2>/dev/null); inner=${inner##*[!0-9]}
+  echo "$pid $started $state ${inner:-0}"
+done
+"""
+_SIGNAL = r"""
+stat_of "$1" && [ "$started" = "$2" ] || exit 3
+case $state in Z|X) exit 3;; esac
+kill -"$3" "$1" 2>/dev/null || exit 3
+"""
+_STATE = r"""
+stat_of "$1" && [ "$started" = "$2" ] || exit 0
+echo "$state"
+"""
+_ALLOCATE = r"""
+rm -f "$1"; fallocate -l "$2" "$1" 2>/dev/null && exit 0
+rm -f "$1"; head -c "$2" /dev/zero > "$1" 2>/dev/null || [ -s "$1" ]
+"""
+_REPLACE = r"""
+cat > "$1.harness" && chmod 644 "$1.harness" && mv "$1.harness" "$1"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KindNode:
+    """One node by its name, which is its container's."""
+
+    name: str
+
+    def run(
+        self,
+        script: str,
+        *args: str,
+        given: bytes | None = None,
+        fails: Iterable[int] = (),
+        timeout_s: float = _TIMEOUT_S,
+    ) -> tuple[int, bytes]:
+        """Exit status and output of a script in the node; ``$1`` and on are the ``args``.
+
+        Raises HarnessError when it fails with a status that is not among ``fails``, or the node cannot be reached.
+        """
+        argv = ["docker", "exec", *(["-i"] if given is not None else []), self.name, "sh", "-c", script, "sh", *args]
+        try:
+            done = subprocess.run(
+                argv,
+                input=given,
+                stdin=subprocess.DEVNULL if given is None else None,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise HarnessError(f"node {self.name}: {error}") from error
+        if done.returncode != 0 and done.returncode not in fails:
+            said = done.stderr.decode(errors="replace").strip()[-500:]
+            raise HarnessError(f"node {self.name}: {said or f'exit status {done.returncode}'}")
+        return done.returncode, done.stdout
+
+    def processes(self, container_ids: Iterable[str]) -> list[ProcessRef]:
+        """The processes of these containers, the first of the first container before all others."""
+        found: list[tuple[int, int, float, ProcessRef]] = []
+        for order, container_id in enumerate(container_ids):
+            if not _CONTAINER_ID.fullmatch(container_id):
+                continue
+            _, out = self.run(_STAT + _LIST, container_id)
+            for line in out.decode().splitlines():
+                pid, started, state, inner = line.split()
+                if state not in ("Z", "X"):
+                    first = 0 if inner == "1" else 1
+                    found.append((order, first, float(started), ProcessRef(int(pid), float(started), self.name)))
+        return [entry[3] for entry in sorted(found, key=lambda entry: (*entry[:3], entry[3].pid))]
+
+    def process_state(self, process: ProcessRef) -> str | None:
+        """The kernel's letter for what a process does; None when it is gone."""
+        _, out = self.run(_STAT + _STATE, str(process.pid), f"{process.started:.0f}")
+        state = out.decode().strip()
+        return None if state in ("", "Z", "X") else state
+
+    def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
+        """Whether it was sent to that very process."""
+        status, _ = self.run(_STAT + _SIGNAL, str(process.pid), f"{process.started:.0f}", str(int(number)), fails=(3,))
+        return status == 0
+
+    def usage(self, path: str) -> tuple[int, int]:
+        """(size, available) in bytes of the file system a path lies on."""
+        _, out = self.run('stat -f -c "%S %b %a" "$1"', path)
+        block, size, available = map(int, out.split())
+        return size * block, available * block
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file or directory."""
+        return self.run('[ -e "$1" ] || exit 3', path, fails=(3,))[0] == 0
+
+    def read(self, path: str) -> bytes:
+        """A file's content."""
+        return self.run('cat "$1"', path)[1]
+
+    def replace(self, path: str, content: bytes) -> None:
+        """The file changes whole."""
+        self.run(_REPLACE, path, given=content)
+
+    def allocate(self, path: str, size_bytes: int) -> None:
+        """The file takes this much space, or all there is where that is less."""
+        self.run(_ALLOCATE, path, str(size_bytes), timeout_s=120.0)
+
+    def remove(self, path: str) -> None:
+        """There is no such file."""
+        self.run('rm -f "$1"', path)
+
+    def service(self, order: str, name: str) -> None:
+        """``systemctl ORDER NAME`` in the node."""
+        self.run(f"systemctl {shlex.quote(order)} {shlex.quote(name)}", timeout_s=60.0)

@@ -1,0 +1,74 @@
+"""kubectl: every change of a cluster goes through it, always with a kubeconfig and a context of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+
+_TIMEOUT_S = 60.0
+# What kubectl says of a server whose version is far from its own is no news to anybody here.
+_NOISE = ("WARNING: version difference", "Warning: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """One cluster as one user. No call falls back to the user's own kubeconfig or current context."""
+
+    kubeconfig: Path
+    context: str
+
+    def argv(self, *args: str) -> list[str]:
+        """The command line of a call. Raises HarnessError when kubectl is not on PATH."""
+        program = shutil.which("kubectl")
+        if program is None:
+            raise HarnessError("kubectl is not on PATH; install it (Debian: kubernetes-client)")
+        return [program, f"--kubeconfig={self.kubeconfig}", f"--context={self.context}", *args]
+
+    def run(self, *args: str, given: bytes | None = None, timeout_s: float = _TIMEOUT_S) -> bytes:
+        """Its output. Raises HarnessError with what kubectl said, or that it did not answer in time."""
+        shown = f"kubectl {' '.join(args)}"
+        try:
+            done = subprocess.run(
+                self.argv("--request-timeout", f"{max(1, round(timeout_s))}s", *args),
+                input=given,
+                stdin=subprocess.DEVNULL if given is None else None,
+                capture_output=True,
+                timeout=timeout_s + 5,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error
+        if done.returncode != 0:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            said = "; ".join(line for line in lines if not line.startswith(_NOISE))
+            raise HarnessError(f"{shown}: {said or f'exit status {done.returncode}'}")
+        return done.stdout
+
+    def get(self, *args: str, timeout_s: float = _TIMEOUT_S) -> Any:
+        """What ``kubectl get ARGS -o json`` answers. Raises HarnessError."""
+        return json.loads(self.run("get", *args, "-o", "json", timeout_s=timeout_s))
+
+    def apply(self, objects: Iterable[Mapping[str, Any]], *, timeout_s: float = 120.0) -> None:
+        """The objects are there, made or changed in their order. Raises HarnessError naming those refused."""
+        written = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        if written["items"]:
+            self.run("apply", "-f", "-", given=json.dumps(written).encode(), timeout_s=timeout_s)
+
+    def delete(self, objects: Sequence[Mapping[str, Any]], *, wait_s: float = 60.0, grace_s: int | None = None) -> None:
+        """The objects are gone; those that were not there are no problem. Raises HarnessError."""
+        if objects:
+            written = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+            grace = [] if grace_s is None else [f"--grace-period={grace_s}", *(["--force"] if grace_s == 0 else [])]
+            args = ["delete", "-f", "-", "--ignore-not-found", "--wait=true", f"--timeout={wait_s:g}s", *grace]
+            self.run(*args, given=json.dumps(written).encode(), timeout_s=wait_s + 10)
+
+    def patch(self, kind: str, name: str, namespace: str, change: Mapping[str, Any]) -> None:
+        """One object, changed by a merge patch. Raises HarnessError, also when there is none."""
+        self.run("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(change))

@@ -1,0 +1,106 @@
+"""Pods as the Kubernetes API tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from harness.errors import HarnessError
+
+_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    """``id``: the runtime's, a new one at each start; empty before the first. ``waiting``: why it does not run."""
+
+    name: str
+    id: str
+    running: bool
+    exit_code: int | None
+    waiting: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPod:
+    """One pod. ``workload``: what its owners are called in the stack. ``spec``: as the API server has it."""
+
+    namespace: str
+    name: str
+    workload: str
+    owner_kind: str
+    uid: str
+    node: str
+    phase: str
+    ready: bool
+    ending: bool
+    created: str
+    containers: tuple[ContainerStatus, ...]
+    conditions: Mapping[str, str]
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str]
+
+
+def list_pods(proxy: str, namespaces: Iterable[str]) -> tuple[ClusterPod, ...]:
+    """All pods of these namespaces, oldest first. Raises HarnessError when the cluster cannot be asked."""
+    found: list[ClusterPod] = []
+    for namespace in namespaces:
+        try:
+            answer = requests.get(f"{proxy}/api/v1/namespaces/{namespace}/pods", timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            found += [read_pod(raw) for raw in answer.json()["items"]]
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise HarnessError(f"pods of namespace {namespace} cannot be listed: {error}") from error
+    return tuple(sorted(found, key=lambda pod: (pod.created, pod.namespace, pod.name)))
+
+
+def read_pod(raw: Mapping[str, Any]) -> ClusterPod:
+    """A pod from the API's JSON. Raises KeyError or TypeError where that is no pod."""
+    metadata, status = raw["metadata"], raw.get("status", {})
+    owner_kind, workload = _owner(metadata)
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    return ClusterPod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        workload=workload,
+        owner_kind=owner_kind,
+        uid=metadata["uid"],
+        node=raw["spec"].get("nodeName", ""),
+        phase=status.get("phase", "Unknown"),
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        ending="deletionTimestamp" in metadata,
+        created=metadata.get("creationTimestamp", ""),
+        containers=tuple(_container(each) for each in status.get("containerStatuses", [])),
+        conditions={
+            name: f"{each.get('reason', '')}: {each.get('message', '')}".strip(": ")
+            for name, each in conditions.items()
+            if each.get("status") != "True"
+        },
+        spec=raw["spec"],
+        labels=metadata.get("labels", {}),
+    )
+
+
+def _owner(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    owner = next(iter(metadata.get("ownerReferences", [])), None)
+    if owner is None:
+        return "Pod", str(metadata["name"])
+    if owner["kind"] == "ReplicaSet":  # named after its Deployment and a hash
+        return "Deployment", str(owner["name"]).rsplit("-", 1)[0]
+    return str(owner["kind"]), str(owner["name"])
+
+
+def _container(raw: Mapping[str, Any]) -> ContainerStatus:
+    state, last = raw.get("state", {}), raw.get("lastState", {})
+    ended = state.get("terminated") or last.get("terminated") or {}
+    waiting = state.get("waiting") or {}
+    return ContainerStatus(
+        name=raw["name"],
+        id=str(raw.get("containerID", "")).rpartition("//")[2],
+        running="running" in state,
+        exit_code=ended.get("exitCode"),
+        waiting=f"{waiting.get('reason', '')}: {waiting.get('message', '')}".strip(": "),
+    )

@@ -1,0 +1,222 @@
+"""A stack's manifests as a cluster gets them: as written, with what a run adds, and what the operator would make."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.environments.kube.operated import operated_objects
+from harness.environments.kube.storage import Storage
+from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
+from harness.environments.receiver import RECEIVER_LABEL
+from harness.stack import Rendered, Stack, Workload
+
+_CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+_WORKLOADS = (*_CONTROLLERS, "Pod")
+_OPERATOR_GROUP = "monitoring.coreos.com/"
+_GPU_VOLUME = "harness-simulated-gpu"
+_GPU_MOUNT = "/run/simulated-gpu"
+_GPU_RESOURCE = "nvidia.com/gpu"
+# Waits of a pod that a kubelet counts in whole seconds, one at least. A probe's timeout bounds real work: it stays.
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
+_POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
+# Kinds in the order in which they have to be there.
+_ORDER = ("Namespace", "StorageClass", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap")
+_LAST = (*_CONTROLLERS, "Pod")
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a run adds to a stack's manifests.
+
+    ``image``: the reference a pod has to name for an image, and whether a node may pull it. ``gpu_dir``: the nodes'
+    directory with the simulated GPU's state; None where devices are real. ``discovery_image``: of the container that
+    discovers targets for Prometheus; None where it does so itself.
+    """
+
+    run: str
+    time_scale: float
+    image: Callable[[str], tuple[str, bool]]
+    gpu_dir: str | None
+    gpu_file: str
+    storage: Storage
+    discovery_image: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Objects in the order in which they can be made, and what was changed or left out, for the report."""
+
+    objects: tuple[Manifest, ...]
+    notes: tuple[str, ...]
+
+
+def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additions) -> Translation:
+    """The stack for a cluster without the Prometheus operator: its monitoring objects rendered, all else as written."""
+    notes: list[str] = []
+    written = [document for document in stack.documents if not _is_operators(document)]
+    objects = [_adapt(copy.deepcopy(dict(document)), additions, notes) for document in written]
+    have = {_key(each) for each in objects}
+    for workload in stack.workloads:
+        if workload.operated:
+            name = workload.containers[0].name
+            objects += operated_objects(
+                workload,
+                rendered.get(name),
+                storage=additions.storage,
+                wanted_class=_wanted_class(stack, name),
+                discovery_image=additions.discovery_image if name == "prometheus" else None,
+            )
+    objects += [_service(stack, each.namespace, each.name) for each in stack.services if _missing(each, have)]
+    receiver = next(each for each in stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
+    if ("Deployment", receiver.namespace, receiver.name) not in have and not _is_written(stack, receiver):
+        objects += operated_objects(receiver, None, storage=additions.storage)
+    objects.append(_capture_service(receiver))
+    objects += [
+        _namespace(name) for name in sorted(_namespaces(objects) - {each[2] for each in have if each[0] == "Namespace"})
+    ]
+    for each in objects:
+        _finish(each, additions)
+    ordered = sorted(objects, key=_rank)
+    return Translation(tuple(ordered), tuple(dict.fromkeys(notes)))
+
+
+def _wanted_class(stack: Stack, program: str) -> str | None:
+    """The storage class the Prometheus or Alertmanager object names."""
+    spec = stack.prometheus if program == "prometheus" else stack.alertmanager
+    template = (spec.get("storage") or {}).get("volumeClaimTemplate") or {}
+    name = (template.get("spec") or {}).get("storageClassName")
+    return str(name) if name else None
+
+
+def _is_operators(document: Manifest) -> bool:
+    return str(document.get("apiVersion", "")).startswith(_OPERATOR_GROUP)
+
+
+def _is_written(stack: Stack, workload: Workload) -> bool:
+    return any(each.get("kind") in _WORKLOADS and each["metadata"]["name"] == workload.name for each in stack.documents)
+
+
+def _missing(service: Any, have: set[tuple[str, str, str]]) -> bool:
+    return ("Service", service.namespace, service.name) not in have
+
+
+def _key(each: Manifest) -> tuple[str, str, str]:
+    metadata = each["metadata"]
+    return str(each["kind"]), str(metadata.get("namespace", "default")), str(metadata["name"])
+
+
+def _rank(each: Manifest) -> int:
+    kind = each["kind"]
+    if kind in _ORDER:
+        return _ORDER.index(kind)
+    return len(_ORDER) + (1 if kind in _LAST else 0)
+
+
+def _namespaces(objects: Sequence[Manifest]) -> set[str]:
+    return {str(each["metadata"]["namespace"]) for each in objects if "namespace" in each["metadata"]}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _service(stack: Stack, namespace: str, name: str) -> dict[str, Any]:
+    """A Service the operator would make: it names its pods before they are ready, so that they find each other."""
+    service = next(each for each in stack.services if (each.namespace, each.name) == (namespace, name))
+    ports = [{"name": port.name, "port": port.port, "targetPort": port.target} for port in service.ports]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(service.labels)},
+        "spec": {
+            **({"clusterIP": "None"} if service.headless else {}),
+            "publishNotReadyAddresses": True,
+            "selector": dict(service.selector),
+            "ports": ports,
+        },
+    }
+
+
+def _capture_service(receiver: Workload) -> dict[str, Any]:
+    port = next(iter(receiver.containers[0].ports.values()))
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": CAPTURE_SERVICE, "namespace": receiver.namespace},
+        "spec": {"selector": dict(RECEIVER_LABEL), "ports": [{"name": "http", "port": 8080, "targetPort": port}]},
+    }
+
+
+def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> dict[str, Any]:
+    """A written object with what this run changes in it."""
+    kind = document["kind"]
+    title = f"{kind}/{document['metadata']['name']}"
+    if kind in _WORKLOADS:
+        spec = document["spec"] if kind == "Pod" else document["spec"]["template"]["spec"]
+        _adapt_pod(spec, title, additions, notes)
+    for claim in _claims(document):
+        wanted = claim.get("spec", {}).get("storageClassName")
+        chosen = additions.storage.choose(wanted)
+        if wanted and chosen != wanted:
+            claim["spec"]["storageClassName"] = chosen
+            notes.append(f"{title}: there is no storage class {wanted} here, it gets {chosen or 'none'}")
+    return document
+
+
+def _claims(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if document["kind"] == "PersistentVolumeClaim":
+        yield document
+    yield from document.get("spec", {}).get("volumeClaimTemplates", []) if document["kind"] == "StatefulSet" else []
+
+
+def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
+    if additions.gpu_dir is not None:
+        volume = {"name": _GPU_VOLUME, "hostPath": {"path": additions.gpu_dir, "type": "Directory"}}
+        spec["volumes"] = [*spec.get("volumes", []), volume]
+    for key in _POD_WAITS:
+        _compress(spec, key, additions.time_scale)
+    for container in (*spec.get("initContainers", []), *spec["containers"]):
+        _adapt_container(container, title, additions, notes)
+
+
+def _adapt_container(container: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
+    for probe in (container[name] for name in _PROBES if name in container):
+        probe.setdefault("periodSeconds", 10)
+        for key in _PROBE_WAITS:
+            _compress(probe, key, additions.time_scale)
+    variables = {"TIME_SCALE": f"{additions.time_scale:g}", "PYTHONUNBUFFERED": "1", **additions.variables}
+    if additions.gpu_dir is not None:
+        variables["SIMULATED_GPU"] = f"{_GPU_MOUNT}/{additions.gpu_file}"
+        mount = {"name": _GPU_VOLUME, "mountPath": _GPU_MOUNT}
+        container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+        for part in container.get("resources", {}).values():
+            if isinstance(part, dict) and part.pop(_GPU_RESOURCE, None) is not None:
+                notes.append(f"{title}: no {_GPU_RESOURCE} is asked for, the device is simulated and shared")
+    stated = {variable["name"] for variable in container.get("env", [])}
+    added = [{"name": name, "value": value} for name, value in variables.items() if name not in stated]
+    # First, so that the manifest's own variables may refer to them.
+    container["env"] = [*added, *container.get("env", [])]
+
+
+def _compress(holder: dict[str, Any], key: str, time_scale: float) -> None:
+    if isinstance(holder.get(key), int) and holder[key] > 0:
+        holder[key] = max(1, round(holder[key] / time_scale))
+
+
+def _finish(each: dict[str, Any], additions: Additions) -> None:
+    """What every object and pod of a run gets, whoever wrote it: the run's label, and the images of this place."""
+    metadata = each["metadata"]
+    metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
+    if each["kind"] not in _WORKLOADS:
+        return
+    spec = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]
+    for container in (*spec.get("initContainers", []), *spec["containers"]):
+        reference, pull = additions.image(container["image"])
+        container["image"] = reference
+        if not pull:
+            container["imagePullPolicy"] = "Never"

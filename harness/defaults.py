@@ -7,6 +7,7 @@ from pathlib import Path
 TIME_SCALE = 60.0
 LOAD_RATE = 10.0
 LOAD_MODEL = "demo-lm"
+LOAD_WORKERS = 1
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 

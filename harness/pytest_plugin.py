@@ -6,6 +6,7 @@ it, and goes down at the end, when the run's reports are written. A check that i
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from harness import defaults
 if TYPE_CHECKING:  # they take longer to import than a test session that has no use for them may take
     from harness.model import Experiment
     from harness.run.live import LiveRun
+    from harness.run.placing import Place
     from harness.run.testing import Environment, Load
     from harness.stack import Stack
 
@@ -31,7 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "experiments on a live monitoring stack")
     add = group.addoption
     add("--stack", type=Path, default=defaults.STACK, metavar="DIR", help="manifests [default: the shipped stack]")
-    add("--environment", choices=["local"], default="local", help="where the stack runs [default: local]")
+    add("--environment", choices=["local", "kind", "kube"], default="local", help="where the stack runs [local]")
+    add(
+        "--images",
+        default="official",
+        metavar="NAME",
+        help="kind, kube: official, offline or a mapping file [official]",
+    )
+    add("--node-image", metavar="IMAGE", help="kind: of its nodes [default: kind's own]")
+    add("--keep-cluster", action="store_true", help="kind: use the kept cluster, making it if need be, and keep it")
+    add("--kube-context", metavar="NAME", help="kube: the context of the cluster, from your kubeconfig")
+    add("--kube-namespace", action="append", default=[], metavar="NAME", help="kube: a namespace it may act in")
+    add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
     add("--time-scale", type=_time_scale, default=defaults.TIME_SCALE, metavar="N", help="divides every duration [60]")
     add("--load-rate", type=float, default=defaults.LOAD_RATE, metavar="N", help="requests per second [default: 10]")
     add("--load-target", metavar="NAMESPACE/SERVICE:PORT", help="the inference Service [default: by its label]")
@@ -188,11 +201,11 @@ class SessionRun:
         from harness.model import Verdict
         from harness.run.interrupt import Interruption
         from harness.run.live import LiveRun, Options
-        from harness.run.placing import Place, require_environment
+        from harness.run.placing import require_environment
         from harness.run.reporting import new_run_directory
         from harness.run.testing import Environment, NotProved
 
-        place = Place(self._option("--environment"))
+        place = self._place()
         require_environment(place)
         asked = self._option("--run-seed")
         seed = random.SystemRandom().randrange(2**31) if asked is None else asked
@@ -202,6 +215,7 @@ class SessionRun:
             load_rate=self._option("--load-rate"),
             load_target=self._option("--load-target"),
             load_model=self._option("--load-model"),
+            load_workers=self._option("--load-workers"),
             place=place,
         )
         run_dir = new_run_directory(self._option("--run-dir"), now=datetime.now(UTC))
@@ -217,6 +231,17 @@ class SessionRun:
         if Verdict.merge(result.verdict for result in results) is not Verdict.PASS:
             raise NotProved("baseline", results)
         return Environment(live, interruption, lambda: self.test)
+
+    def _place(self) -> Place:
+        from harness.run.placing import ClusterChoice, Place
+
+        cluster = ClusterChoice(
+            node_image=self._option("--node-image") or os.environ.get("KIND_NODE_IMAGE"),
+            keep=self._option("--keep-cluster"),
+            context=self._option("--kube-context"),
+            namespaces=tuple(self._option("--kube-namespace")),
+        )
+        return Place(self._option("--environment"), self._option("--images"), cluster)
 
     def _write(self, live: LiveRun) -> None:
         from harness.run.reporting import write_reports

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from harness.checks.window import Window
-from harness.model import CheckResult, Expectation, Verdict
+from harness.model import CheckResult, Event, Expectation, Verdict
 
 
 def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
@@ -15,12 +16,12 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
     """
     workload, expected = str(expectation.params["workload"]), int(expectation.params["count"])
     events = [event for event in window.of_kind("pod") if workload in (event.data["workload"], event.name)]
-    started = [event for event in events if event.data["status"] == "started"]
+    started = _restarts(events)
     last = {(event.name, event.data.get("container")): event for event in events}
-    down = sorted({event.name for event in last.values() if event.data["status"] != "started"})
+    down = sorted({event.name for event in last.values() if event.data["status"] == "exited"})
     gaps = list(window.of_kind("gap", "pods"))
-    verdict = Verdict.PASS if len(started) == expected and not down else Verdict.FAIL
-    summary = f"restarted {len(started)} times, expected {expected}"
+    verdict = Verdict.PASS if started == expected and not down else Verdict.FAIL
+    summary = f"restarted {started} times, expected {expected}"
     if down:
         summary += f"; not running at the end: {', '.join(down)}"
     if gaps:
@@ -29,7 +30,14 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
         verdict, summary = Verdict.UNKNOWN, "nothing was recorded at all"
     evidence = tuple(event.seq for event in (*events, *gaps[:1]))
     check = f"pod {workload}: restarted"
-    return CheckResult(window.name, check, verdict, len(started), expected, "restarts", summary, evidence)
+    return CheckResult(window.name, check, verdict, started, expected, "restarts", summary, evidence)
+
+
+def _restarts(events: Sequence[Event]) -> int:
+    """How often pods were started; one whose containers all started anew was started once."""
+    counts = Counter((e.name, e.data.get("container")) for e in events if e.data["status"] == "started")
+    pods = {pod for pod, _ in counts}
+    return sum(max(count for (pod, _), count in counts.items() if pod == each) for each in pods)
 
 
 def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), disturbed: bool = True) -> CheckResult:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness import defaults
-from harness.cli.options import (
-    EXIT,
-    environment_option,
-    images_option,
-    node_image_option,
-    scale_option,
-    seed_option,
-    stack_option,
-)
+from harness.cli.options import EXIT, place_options, scale_option, seed_option, stack_option
 from harness.cli.output import show
 from harness.progress import Progress
+
+if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` answers at once
+    from harness.model import Experiment, RunResult
+    from harness.run.certify import Options
+    from harness.stack import Stack
 
 
 @click.command()
 @stack_option
-@environment_option
-@node_image_option
-@images_option
+@place_options
 @click.option(
     "--experiments",
     "experiment_paths",
@@ -55,11 +53,17 @@ from harness.progress import Progress
     "--load-target", default=None, help="namespace/service:port of the inference Service. [default: by label]"
 )
 @click.option("--load-model", default=defaults.LOAD_MODEL, show_default=True, help="Name of the model to ask.")
+@click.option(
+    "--load-workers",
+    type=click.IntRange(min=1, max=50),
+    default=defaults.LOAD_WORKERS,
+    show_default=True,
+    help="kind, kube: locust's workers, a pod each; they share the rate.",
+)
+@click.option("--dry-run", is_flag=True, help="kind, kube: shows all that would be touched, and touches nothing.")
 def certify(
     stack: Path,
-    environment: str,
-    node_image: str | None,
-    images: str,
+    place: Any,
     experiment_paths: tuple[Path, ...],
     time_scale: float,
     seed: int | None,
@@ -67,42 +71,112 @@ def certify(
     load_rate: float,
     load_target: str | None,
     load_model: str,
+    load_workers: int,
+    dry_run: bool,
 ) -> int:
     """Stands the stack up, breaks it experiment by experiment, and says what was proved.
+
+    Several environments (`--environment local,kind`) are certified one after another; an experiment whose verdicts
+    disagree is a FAIL.
 
     \b
     Examples:
       harness certify
       harness certify --experiments experiments/gpu-overheats.yaml --time-scale 1
       harness certify --stack deploy/monitoring --experiments my-experiments --report /tmp/run-1
+      harness certify --environment kind --images offline
+      harness certify --environment local,kind
+      harness certify --environment kube --context staging --namespace monitoring --namespace serving --dry-run
     """
-    # Heavy imports wait until they are needed: `harness --help` answers at once.
     from harness.run.certify import Options
-    from harness.run.certify import certify as run_certification
     from harness.run.inputs import read_inputs
-    from harness.run.placing import Place, require_environment
-    from harness.run.reporting import new_run_directory, write_reports
+    from harness.run.placing import require_environment
+    from harness.run.reporting import new_run_directory
 
     loaded, experiments = read_inputs(stack, experiment_paths or (defaults.EXPERIMENTS,), load_target=load_target)
-    place = Place(environment, node_image, images)
-    require_environment(place)
-    run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
+    places = [replace(place, environment=name) for name in place.environment.split(",")]
     options = Options(
         time_scale=time_scale,
         seed=chosen_seed,
         load_rate=load_rate,
         load_target=load_target,
         load_model=load_model,
-        place=place,
+        load_workers=load_workers,
     )
+    for each in places:
+        require_environment(each)
+    if dry_run:
+        for each in places:
+            show("\n".join(_plan(loaded, replace(options, place=each))))
+        return 0
+    run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
+    certification = _Certification(loaded, experiments, options)
     with Progress(sys.stderr) as progress:
-        progress.say(
-            f"run {run_dir.name}: {len(experiments)} experiments, time scale {time_scale:g}, seed {chosen_seed}"
-        )
-        result, timeline = run_certification(loaded, experiments, run_dir, options, say=progress.say)
-        progress.say("writing the report")
-        text = write_reports(result, timeline.events(), loaded.spec, run_dir, colour=sys.stdout.isatty())
+        if len(places) == 1:
+            result, text = certification.run(places[0], run_dir, progress.say)
+            results = {places[0].environment: result}
+        else:
+            results, text = certification.run_all(places, run_dir, progress.say)
     show(text)
-    show(f"\nreport: {run_dir / 'report.html'}")
-    return EXIT[result.verdict]
+    return EXIT[_verdict(results)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Certification:
+    """What is certified, wherever."""
+
+    stack: Stack
+    experiments: Sequence[Experiment]
+    options: Options
+
+    def run(self, place: Any, run_dir: Path, say: Callable[[str], None]) -> tuple[RunResult, str]:
+        """The result in one environment, and what to tell of it; the reports are written."""
+        from harness.run.certify import certify as run_certification
+        from harness.run.reporting import write_reports
+
+        options = replace(self.options, place=place)
+        scale, seed = f"{options.time_scale:g}", options.seed
+        say(f"run {run_dir.name}: {len(self.experiments)} experiments, time scale {scale}, seed {seed}")
+        result, timeline = run_certification(self.stack, self.experiments, run_dir, options, say=say)
+        say("writing the report")
+        text = write_reports(result, timeline.events(), self.stack.spec, run_dir, colour=sys.stdout.isatty())
+        return result, f"{text}\nreport: {run_dir / 'report.html'}"
+
+    def run_all(
+        self, places: Sequence[Any], run_dir: Path, say: Callable[[str], None]
+    ) -> tuple[dict[str, RunResult], str]:
+        """The results by environment, each in a directory of its name, and what to tell of all; an interrupted one is
+        the last."""
+        from harness.run.agreement import agreed_verdict, disagreements
+
+        results: dict[str, RunResult] = {}
+        told: list[str] = []
+        for place in places:
+            own = run_dir / place.environment
+            own.mkdir()
+            say(f"environment {place.environment}")
+            results[place.environment], text = self.run(place, own, say)
+            told.append(text)
+            if results[place.environment].interrupted:
+                break
+        found = disagreements(results)
+        told.append(f"\n{agreed_verdict(results).value}  {' and '.join(results)}: {len(found)} disagreements")
+        return results, "\n".join([*told, *(f"  FAIL  {each}" for each in found)])
+
+
+def _verdict(results: dict[str, RunResult]) -> Any:
+    from harness.run.agreement import agreed_verdict
+
+    return agreed_verdict(results)
+
+
+def _plan(stack: Stack, options: Options) -> list[str]:
+    """All that a certification would touch at its place."""
+    from harness.run.placing import make_cluster
+
+    if options.place.environment == "local":
+        return ["local: processes in a sandbox of this machine, files in the run's directory; nothing else"]
+    place = options.place
+    environment = make_cluster(place, stack, Path("dry-run"), time_scale=options.time_scale, seed=options.seed)
+    return [f"{place.environment}: {line}" for line in environment.plan()]

@@ -12,9 +12,7 @@ import click
 
 from harness.cli.options import (
     EXIT_HARNESS_FAILED,
-    environment_option,
-    images_option,
-    node_image_option,
+    place_options,
     scale_option,
     seed_option,
     stack_option,
@@ -25,25 +23,23 @@ from harness.progress import Progress
 
 @click.command()
 @stack_option
-@environment_option
-@node_image_option
-@images_option
+@place_options
 @scale_option
 @seed_option
-def up(stack: Path, environment: str, node_image: str | None, images: str, time_scale: float, seed: int | None) -> int:
+def up(stack: Path, place: Any, time_scale: float, seed: int | None) -> int:
     """Stands the stack up and leaves it running, for a look around or for plain `chaos run`.
 
     \b
     Examples:
       harness up --time-scale 1
       harness up --stack deploy/monitoring
+      harness up --environment kind
     """
     from harness.run.inputs import read_inputs
-    from harness.run.placing import Place, require_environment
+    from harness.run.placing import require_environment
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
-    place = Place(environment, node_image, images)
     loaded, _ = read_inputs(stack, ())
     require_environment(place)
     run_dir = new_run_directory(None, now=datetime.now(UTC))
@@ -122,6 +118,8 @@ def heal(run_dir: Path | None) -> int:
             click.echo(f"{directory}: {name}: {how}")
         for failure in healed.failures:
             click.echo(f"{directory}: not undone: {failure}", err=True)
+        if healed.standing:
+            click.echo(f"{directory}: its cluster {healed.standing} still runs; `harness down {directory}` removes it")
         failed = failed or bool(healed.failures)
         if not healed.undone and not healed.failures:
             click.echo(f"{directory}: nothing to undo")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness import defaults
+from harness.errors import InputError, Mistake
 from harness.model import Verdict
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2}
@@ -27,25 +31,67 @@ scale_option = click.option(
     help="Divides every duration of the stack; 1 runs in real time.",
 )
 seed_option = click.option("--seed", type=int, default=None, help="For every random choice. [default: drawn, printed]")
-environment_option = click.option(
-    "--environment",
-    type=click.Choice(["local", "kind"]),
-    default="local",
-    show_default=True,
-    help="Where the stack runs: on this machine, or in a kind cluster made for it.",
+_PLACE_OPTIONS = (
+    click.option(
+        "--environment",
+        default="local",
+        show_default=True,
+        metavar="local|kind|kube",
+        help="Where the stack runs: on this machine, in a kind cluster made for it, or in a cluster that exists.",
+    ),
+    click.option(
+        "--images",
+        envvar="HARNESS_IMAGES",
+        default="official",
+        show_default=True,
+        show_envvar=True,
+        help="Which container images pods run: official (pulled), offline (built here), or a mapping file.",
+    ),
+    click.option(
+        "--node-image",
+        envvar="KIND_NODE_IMAGE",
+        default=None,
+        show_envvar=True,
+        help="kind: of its nodes. [default: kind's own]",
+    ),
+    click.option("--keep", is_flag=True, help="kind: use the kept cluster, making it if need be, and keep it."),
+    click.option("--context", default=None, help="kube: the context of the cluster, from your kubeconfig."),
+    click.option(
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        help="kube: a namespace the harness may act in, labelled harness/allowed=true; the first holds its own things.",
+    ),
 )
-node_image_option = click.option(
-    "--node-image",
-    envvar="KIND_NODE_IMAGE",
-    default=None,
-    show_envvar=True,
-    help="Of kind's nodes. [default: kind's own]",
-)
-images_option = click.option(
-    "--images",
-    envvar="HARNESS_IMAGES",
-    default="official",
-    show_default=True,
-    show_envvar=True,
-    help="Which container images pods run: official (pulled), offline (built here from packages), or a mapping file.",
-)
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where a stack runs; the command gets them as one argument ``place``.
+
+    Several environments, as in ``local,kind``, are for the command to take apart: ``place`` has them as written.
+    """
+
+    @functools.wraps(command)
+    def with_place(
+        *args: Any,
+        environment: str,
+        images: str,
+        node_image: str | None,
+        keep: bool,
+        context: str | None,
+        namespaces: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        from harness.run.placing import ENVIRONMENTS, ClusterChoice, Place
+
+        named = environment.split(",")
+        unknown = [name for name in named if name not in ENVIRONMENTS]
+        if unknown or len(set(named)) != len(named):
+            problem = f"got {environment!r}, need one of {', '.join(ENVIRONMENTS)}, or several with commas between"
+            raise InputError([Mistake("--environment", "", problem)])
+        cluster = ClusterChoice(node_image=node_image, keep=keep, context=context, namespaces=namespaces)
+        return command(*args, place=Place(environment, images, cluster), **kwargs)
+
+    for option in reversed(_PLACE_OPTIONS):
+        with_place = option(with_place)
+    return with_place

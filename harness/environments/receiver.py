@@ -12,8 +12,8 @@ RECEIVER_LABEL = {"app.kubernetes.io/component": "notification-receiver"}
 _PORT = 8080
 
 
-def with_receiver(stack: Stack) -> Stack:
-    """The stack, with a receiver in namespace ``harness`` unless one of its own workloads is one."""
+def with_receiver(stack: Stack, namespace: str = "harness") -> Stack:
+    """The stack, with a receiver in this namespace unless one of its own workloads is one."""
     if any(RECEIVER_LABEL.items() <= workload.labels.items() for workload in stack.workloads):
         return stack
     container = Container(
@@ -29,7 +29,7 @@ def with_receiver(stack: Stack) -> Stack:
         limits={},
     )
     workload = Workload(
-        namespace="harness",
+        namespace=namespace,
         name="notification-receiver",
         kind="Deployment",
         replicas=1,

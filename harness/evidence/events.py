@@ -11,8 +11,8 @@ run        started             run_id, seed, time_scale, environment, gpu, not_e
 run        not ready           waited_s, pods: why each pod that is not ready is not
 run        ended               interrupted: the signal's name or null
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
-pod        the pod's name      status: ``started`` or ``exited``; namespace, workload, container, pid, exit_code,
-                               restarts
+pod        the pod's name      status: ``started``, ``exited`` or ``gone``, with its pod; namespace, workload,
+                               container, pid, exit_code, restarts
 fault      kind#number         status: ``injecting``, ``injected``, ``effect``, ``no-effect``, ``undone``,
                                ``undo-failed``, ``cleared`` or ``not-cleared``; fault, target, params, observed,
                                source, undoable (of ``injected``)

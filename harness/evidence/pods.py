@@ -21,7 +21,8 @@ class PodSource(Protocol):
 
 
 class PodCollector:
-    """Records a ``pod`` event whenever a container is started or ends. What ran at the first poll is not an event."""
+    """Records a ``pod`` event whenever a container is started, ends, or is gone with its pod. What ran at the first
+    poll is not an event."""
 
     def __init__(self, source: PodSource, record: Record) -> None:
         self._source = source
@@ -39,16 +40,22 @@ class PodCollector:
         now = {(state["namespace"], state["pod"], state["container"]): state for state in states}
         if self._known is not None:
             for key, state in now.items():
-                self._compare(key, self._known.get(key), state)
+                self._compare(key, self._known.get(key, {**state, "running": False, "pid": None}), state)
+            for key in self._known.keys() - now.keys():
+                self._note(key, "gone", self._known[key])
         self._known = now
 
-    def _compare(self, key: tuple[str, str, str], before: Mapping[str, Any] | None, state: Mapping[str, Any]) -> None:
-        if before is None or (before["running"], before["pid"]) == (state["running"], state["pid"]):
+    def _compare(self, key: tuple[str, str, str], before: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        same = before["pid"] == state["pid"] or not (before["running"] or state["running"])
+        if before["running"] == state["running"] and same:
             return
         if state["running"]:
             self._restarts[key] = self._restarts.get(key, 0) + 1
+        self._note(key, "started" if state["running"] else "exited", state)
+
+    def _note(self, key: tuple[str, str, str], status: str, state: Mapping[str, Any]) -> None:
         data = {
-            "status": "started" if state["running"] else "exited",
+            "status": status,
             "namespace": state["namespace"],
             "workload": state["workload"],
             "container": state["container"],

@@ -21,7 +21,8 @@ FAULT = "fault"
 class Injector:
     """The faults of one run. ``record`` writes a timeline event from kind, name and data.
 
-    ``time_scale``: spec time ÷ real time. ``watch`` is called while an injected fault's effect is awaited, and raises to end the wait.
+    ``time_scale``: spec time ÷ real time. ``watch`` is called while an injected fault's effect is awaited, and raises
+    to end the wait.
     """
 
     world: World

@@ -6,20 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.clock import RunClock
+from harness.environments.kube.cluster import Cluster
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.faults.ledger import Ledger
-from harness.run.running import attach
+from harness.run.running import Running, attach
 
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """What was found in a run's ledger. ``gone``: the environment no longer runs, and its faults went with it."""
+    """What was found in a run's ledger.
+
+    ``gone``: the environment no longer runs, and its faults went with it. ``standing``: the cluster that it left
+    behind; empty without one.
+    """
 
     run_dir: Path
     undone: tuple[str, ...]
     failures: tuple[str, ...]
     gone: bool
+    standing: str = ""
 
 
 def heal(run_dir: Path) -> Healed:
@@ -31,7 +37,7 @@ def heal(run_dir: Path) -> Healed:
     ledger = Ledger(run_dir)
     outstanding = ledger.outstanding()
     if not outstanding:
-        return Healed(run_dir, (), (), gone=not environment.alive())
+        return Healed(run_dir, (), (), gone=not environment.alive(), standing=_standing(environment))
     names = tuple(f"{entry.fault}#{entry.number}" for entry in outstanding)
     if not environment.alive():
         for entry in outstanding:
@@ -48,4 +54,10 @@ def heal(run_dir: Path) -> Healed:
     finally:
         timeline.close()
     failed = {failure.partition(":")[0] for failure in failures}
-    return Healed(run_dir, tuple(name for name in names if name not in failed), failures, gone=False)
+    undone = tuple(name for name in names if name not in failed)
+    return Healed(run_dir, undone, failures, gone=False, standing=_standing(environment))
+
+
+def _standing(environment: Running) -> str:
+    """The cluster that a killed run left behind; a local node ends with its run."""
+    return environment.state.cluster if isinstance(environment, Cluster) and environment.alive() else ""

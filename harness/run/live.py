@@ -48,7 +48,7 @@ class Options:
     seed: int
     load_rate: float
     load_target: str | None = None
-    load_workers: int = 1
+    load_workers: int = defaults.LOAD_WORKERS
     load_model: str = defaults.LOAD_MODEL
     place: Place = HERE
 

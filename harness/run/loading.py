@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.environments.kube.cluster import Cluster
-from harness.environments.kube.vocabulary import NAMESPACE
 from harness.errors import HarnessError
 from harness.evidence.timeline import Timeline
 from harness.load.cluster_run import ClusterLoad
@@ -79,7 +78,7 @@ def make_load(
     return ClusterLoad(
         plan,
         environment,
-        namespace=NAMESPACE,
+        namespace=environment.state.own_namespace,
         image=environment.state.load_image,
         workers=workers,
         labels={},

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.environments.kube.environment import ClusterChoice, KindEnvironment
+from harness.environments.kube.environment import ClusterEnvironment
+from harness.environments.kube.images import load_mapping
 from harness.environments.kube.kind_cluster import require_tools
+from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, require_lent
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.run.running import Running
 from harness.stack import Stack
+
+ENVIRONMENTS = ("local", "kind", "kube")
+
+__all__ = [
+    "ENVIRONMENTS",
+    "HERE",
+    "ClusterChoice",
+    "Environment",
+    "Place",
+    "make_cluster",
+    "make_environment",
+    "require_environment",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """What was asked for. Without anything it is this machine.
 
-    ``node_image``: of kind's nodes; None: kind's own default. ``images``: the mapping of container images.
+    ``images``: the mapping of container images. ``cluster``: which one, where it is not this machine.
     """
 
     environment: str = "local"
-    node_image: str | None = None
     images: str = "official"
+    cluster: ClusterChoice = field(default_factory=ClusterChoice)
 
 
 HERE = Place()
@@ -44,20 +59,43 @@ class Environment(Protocol):
 
 
 def require_environment(place: Place) -> None:
-    """Raises HarnessError naming the programs the environment needs and this machine lacks."""
+    """Raises HarnessError naming the programs the environment needs and this machine lacks, InputError for what was
+    asked of it and is wrong. Nothing is touched."""
+    if place.environment == "local":
+        require_programs(PROGRAMS)
+        return
+    load_mapping(place.images)
     if place.environment == "kind":
         require_tools()
     else:
-        require_programs(PROGRAMS)
+        require_lent(place.cluster)
 
 
 def make_environment(
     place: Place, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
 ) -> Environment:
-    """The environment, not yet up. ``dies_with_harness``: whether it ends when this process is killed."""
-    if place.environment == "kind":
-        choice = ClusterChoice(place.node_image, place.images)
-        return KindEnvironment(
-            stack, run_dir, choice, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness
-        )
-    return LocalEnvironment(stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
+    """The environment, not yet up. ``dies_with_harness``: whether it ends when this process is killed.
+
+    Raises InputError for what was asked of it and cannot be, HarnessError for a missing program.
+    """
+    if place.environment == "local":
+        return LocalEnvironment(stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
+    return make_cluster(place, stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
+
+
+def make_cluster(
+    place: Place, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
+) -> ClusterEnvironment:
+    """The cluster environment of a place that is not this machine, not yet up. Raises InputError, HarnessError."""
+    run_dir = run_dir.resolve()
+    kind = place.environment == "kind"
+    source = KindSource(place.cluster, run_dir) if kind else ContextSource(place.cluster, run_dir)
+    return ClusterEnvironment(
+        stack,
+        run_dir,
+        source,
+        images=place.images,
+        time_scale=time_scale,
+        seed=seed,
+        dies_with_harness=dies_with_harness,
+    )

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.environments.description import read_description
-from harness.environments.kube.cluster import Cluster
-from harness.environments.kube.state import ClusterState
+from harness.environments.kube.attaching import attach_cluster
 from harness.environments.local.node import LocalNode
 from harness.environments.local.state import NodeState
 from harness.errors import HarnessError
@@ -71,6 +70,6 @@ def attach(run_dir: Path) -> Running:
     name = read_description(run_dir)["environment"]
     if name == "local":
         return LocalNode(NodeState.load(run_dir))
-    if name == "kind":
-        return Cluster(ClusterState.load(run_dir))
+    if name in ("kind", "kube"):
+        return attach_cluster(run_dir)
     raise HarnessError(f"{run_dir}: no environment is named {name!r} in this version")

@@ -12,7 +12,7 @@ import yaml
 
 from harness.clock import wait_until
 from harness.environments.kube.kubectl import Kubectl
-from harness.environments.kube.vocabulary import ACCOUNT, NAMESPACE
+from harness.environments.kube.vocabulary import ACCOUNT
 
 _TOKEN = f"{ACCOUNT}-token"
 _TOKEN_S = 30.0
@@ -34,43 +34,46 @@ _OWN_RULES: tuple[dict[str, Any], ...] = (
 _NODE_RULES: tuple[dict[str, Any], ...] = ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},)
 
 
-def account_objects(namespaces: Sequence[str], *, nodes: bool) -> list[dict[str, Any]]:
-    """The account, its token, and a Role and RoleBinding in each namespace; ``nodes``: it may read nodes too."""
+def account_objects(namespaces: Sequence[str], own: str, *, lent: bool) -> list[dict[str, Any]]:
+    """The account in its ``own`` namespace, its token, and a Role and RoleBinding in each namespace.
+
+    In a cluster that is the harness's, not ``lent`` to it, the namespace is made too, and nodes may be read.
+    """
     objects: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}},
+        *([] if lent else [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": own}}]),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": own}},
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/service-account-token",
             "metadata": {
                 "name": _TOKEN,
-                "namespace": NAMESPACE,
+                "namespace": own,
                 "annotations": {"kubernetes.io/service-account.name": ACCOUNT},
             },
         },
     ]
-    for namespace in sorted({*namespaces, NAMESPACE}):
-        rules = _OWN_RULES if namespace == NAMESPACE else _RULES
+    for namespace in sorted({*namespaces, own}):
+        rules = _OWN_RULES if namespace == own else _RULES
         objects += [
             _role("Role", {"name": ACCOUNT, "namespace": namespace}, rules),
-            _binding("Role", {"name": ACCOUNT, "namespace": namespace}),
+            _binding("Role", {"name": ACCOUNT, "namespace": namespace}, own),
         ]
-    if nodes:
+    if not lent:
         objects += [
             _role("ClusterRole", {"name": f"{ACCOUNT}-nodes"}, _NODE_RULES),
-            _binding("ClusterRole", {"name": f"{ACCOUNT}-nodes"}),
+            _binding("ClusterRole", {"name": f"{ACCOUNT}-nodes"}, own),
         ]
     return objects
 
 
-def account_kubectl(admin: Kubectl, path: Path) -> Kubectl:
+def account_kubectl(admin: Kubectl, path: Path, own: str) -> Kubectl:
     """The cluster as the harness's account, by a kubeconfig written to ``path``. Raises HarnessError."""
     token = ""
 
     def has_token() -> bool:
         nonlocal token
-        secret = admin.get("-n", NAMESPACE, "secret", _TOKEN)
+        secret = admin.get("-n", own, "secret", _TOKEN)
         token = base64.b64decode((secret.get("data") or {}).get("token", "")).decode()
         return bool(token)
 
@@ -81,7 +84,7 @@ def account_kubectl(admin: Kubectl, path: Path) -> Kubectl:
         "kind": "Config",
         "clusters": [{"name": "cluster", "cluster": view["clusters"][0]["cluster"]}],
         "users": [{"name": ACCOUNT, "user": {"token": token}}],
-        "contexts": [{"name": ACCOUNT, "context": {"cluster": "cluster", "user": ACCOUNT, "namespace": NAMESPACE}}],
+        "contexts": [{"name": ACCOUNT, "context": {"cluster": "cluster", "user": ACCOUNT, "namespace": own}}],
         "current-context": ACCOUNT,
     }
     path.touch(mode=0o600)
@@ -93,11 +96,11 @@ def _role(kind: str, metadata: dict[str, Any], rules: Sequence[dict[str, Any]]) 
     return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": list(rules)}
 
 
-def _binding(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def _binding(kind: str, metadata: dict[str, Any], own: str) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": f"{kind}Binding",
         "metadata": metadata,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": metadata["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": own}],
     }

@@ -12,17 +12,19 @@ from typing import Any
 import requests
 
 from harness.environments.kube.ending import take_down
+from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, list_pods
 from harness.environments.kube.state import ClusterState
-from harness.environments.kube.vocabulary import ACCOUNT, NAMESPACE, REPLICAS, TOUCHED, labelled
+from harness.environments.kube.vocabulary import ACCOUNT, REPLICAS, TOUCHED, labelled
 from harness.environments.kube.volumes import config_file, volume_of, volume_path
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
 _SCALED = {"Deployment": "deployment", "StatefulSet": "statefulset"}
 _ASK_S = 3.0
+_COMPONENT = "app.kubernetes.io/component"
 
 
 class Cluster:
@@ -33,10 +35,8 @@ class Cluster:
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
 
     def alive(self) -> bool:
-        """Whether the cluster is there and answers."""
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.state.proxy}/version", timeout=_ASK_S).ok
-        return False
+        """Whether the cluster is there, and what was put into it."""
+        return cluster_exists(self.state)
 
     def container_states(self) -> list[dict[str, Any]]:
         """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code.
@@ -87,6 +87,16 @@ class Cluster:
     def process_state(self, process: ProcessRef) -> str | None:
         """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
         return KindNode(process.node).process_state(process)
+
+    def hurry_restart(self, pod: str, namespace: str) -> None:
+        """Cuts the kubelet's back-off short where time is compressed.
+
+        A kubelet restarts a container that ends again only after 10 s, then 20 s, and so on, and no setting changes
+        that (kubelet, MaxContainerBackOff). It forgets these waits when it is restarted itself, which its pods survive.
+        """
+        found = self._pod(pod, namespace)
+        if self.state.time_scale > 1 and any(container.restarts for container in found.containers):
+            KindNode(found.node).service("restart", "kubelet")
 
     def keep_down(self, pod: str, namespace: str) -> None:
         """Its workload has one pod less from here on. Raises HarnessError for one whose size nobody sets."""
@@ -213,11 +223,9 @@ class Cluster:
             raise HarnessError(f"the cluster cannot be asked for {path}: {error}") from error
 
     def _pods(self) -> tuple[ClusterPod, ...]:
-        return tuple(
-            pod
-            for pod in list_pods(self.state.proxy, self.state.namespaces)
-            if pod.namespace != NAMESPACE or not pod.labels.get("app.kubernetes.io/component", "").startswith("load-")
-        )
+        """The stack's pods: those of the load are none of it."""
+        found = list_pods(self.state.proxy, self.state.namespaces)
+        return tuple(pod for pod in found if not pod.labels.get(_COMPONENT, "").startswith("load-"))
 
     def _pod(self, name: str, namespace: str) -> ClusterPod:
         found = next((pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace)), None)
@@ -239,6 +247,15 @@ class Cluster:
 
     def _scaled(self, kind: str, name: str, namespace: str) -> Any:
         return self._kubectl.get("-n", namespace, kind, name)
+
+
+def cluster_exists(state: ClusterState) -> bool:
+    """Whether the cluster of this state is there; of somebody else's, whether the harness still has things in it."""
+    if state.ended:
+        return False
+    if state.cluster and not state.keep:
+        return KindCluster(state.cluster, Path(state.kubeconfig)).exists()
+    return Path(state.account_kubeconfig).exists()
 
 
 def _ordinal(pod: ClusterPod) -> tuple[int, str]:

@@ -1,16 +1,12 @@
-"""Stands a stack up in a cluster, its own (kind) or one it was given, and takes it down again."""
+"""Stands a stack up in a cluster, its own (kind) or one it was lent, and takes it down again."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harness import gpu
 from harness.clock import DeadlineExceeded, RunClock, wait_until
 from harness.environments.kube.access import account_kubectl
 from harness.environments.kube.api_proxy import start_proxy
@@ -18,79 +14,78 @@ from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.images import build_images, load_mapping
 from harness.environments.kube.installation import OWN_IMAGE, Installation
-from harness.environments.kube.kind_cluster import GPU_DIR, KindCluster, kind_version, require_tools
+from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
-from harness.environments.kube.state import ClusterState, run_label
+from harness.environments.kube.sources import Source, make_gpu
+from harness.environments.kube.state import ClusterState
+from harness.environments.kube.storage import Storage, read_storage
 from harness.environments.kube.versions import read_versions
-from harness.environments.kube.vocabulary import NAMESPACE
 from harness.environments.receiver import with_receiver
 from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack
 
-CLUSTER_CONFIG = Path(__file__).resolve().parents[3] / "fixtures" / "kind" / "cluster.yaml"
-_GPU_FILE = "devices"
 # What no cluster of this kind has, whatever the stack.
 _NEVER_EXERCISED = (
-    "the Prometheus operator: it is not in this cluster, its objects are rendered to plain StatefulSets",
+    "the Prometheus operator: its objects are rendered to plain StatefulSets",
     "Grafana's server: dashboards' queries are asked of Prometheus directly",
 )
-# Starting a fresh node's programs and storing images is beyond what a stack can be blamed for.
 _POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterChoice:
-    """What was asked of a cluster. ``node_image``: of kind's nodes, None for kind's own; ``images``: a mapping."""
-
-    node_image: str | None = None
-    images: str = "official"
-
-
-class KindEnvironment:
-    """A stack in a kind cluster of its own: ``up``, work with it, then ``down``, which may be called at any time."""
-
-    name = "kind"
+class ClusterEnvironment:
+    """A stack in a cluster: ``up``, work with it, then ``down``, which may be called at any time."""
 
     def __init__(
         self,
         stack: Stack,
         run_dir: Path,
-        choice: ClusterChoice,
+        source: Source,
         *,
+        images: str,
         time_scale: float,
         seed: int,
         dies_with_harness: bool = True,
     ) -> None:
-        """Raises HarnessError when a program this environment needs is missing; nothing is touched."""
-        require_tools()
-        self._stack = with_receiver(stack)
+        """``images``: a mapping. Raises InputError for images that it does not have; nothing is touched."""
+        self._stack = with_receiver(stack, namespace=source.own_namespace)
         self._run_dir = run_dir.resolve()
-        self._choice = choice
-        self._time_scale = time_scale
-        self._seed = seed
+        self._source = source
         self._dies_with_harness = dies_with_harness
-        self._images = load_mapping(choice.images).resolve_all(self._stack.workloads)
-        label = run_label(self._run_dir.name)
-        name = "harness-" + re.sub(r"[^a-z0-9-]", "-", label.lower())[:40]
-        self._kind = KindCluster(name, self._run_dir / "cluster.kubeconfig")
+        self._mapping = load_mapping(images)
+        self._images = self._mapping.resolve_all(self._stack.workloads)
+        namespaces = {*(each.namespace for each in self._stack.workloads), source.own_namespace}
         self._state = ClusterState(
-            environment=self.name,
+            environment=source.environment,
             run_dir=str(self._run_dir),
             stack=str(self._stack.root.resolve()),
             stack_sha256=self._stack.sha256,
             time_scale=time_scale,
             seed=seed,
-            cluster=name,
-            keep=False,
-            kubeconfig=str(self._kind.kubeconfig),
-            context=f"kind-{name}",
+            cluster=source.cluster,
+            keep=source.keep,
+            kubeconfig=str(source.kubeconfig),
+            context=source.context,
             account_kubeconfig=str(self._run_dir / "harness.kubeconfig"),
-            namespaces=tuple(sorted({*(each.namespace for each in self._stack.workloads), NAMESPACE})),
-            gpu="simulated",
-            gpu_file=str(self._run_dir / "gpu" / _GPU_FILE),
+            namespaces=tuple(sorted(namespaces)),
+            own_namespace=source.own_namespace,
+            lent=source.lent,
+            gpu="",
+            gpu_file="",
         )
         self._begun = False
+
+    def plan(self) -> list[str]:
+        """All that ``up`` would touch, a line each; nothing is touched."""
+        builds = sorted({each.reference for each in self._images.values() if each.build is not None})
+        objects, _ = self._installation().objects(Storage(None, None, frozenset()), discovers=True)
+        return [
+            *(f"build the image {each}, unless it is there" for each in builds),
+            *self._source.plan(),
+            *(f"make {_title(each)}" for each in objects),
+            f"run pods of locust in {self._state.own_namespace}",
+            "remove all of it at the end",
+        ]
 
     def up(
         self,
@@ -110,20 +105,17 @@ class KindEnvironment:
         watch()
         self._begun = True
         self._state.save()  # from here on another process can find what is to be taken down
-        self._prepare_gpu()
-        config = self._cluster_config()
-        self._kind.create(config, self._run_dir, image=self._choice.node_image, progress=progress, watch=watch)
-        progress(f"the cluster {self._kind.name} is ready after {clock.now_s():.0f} s")
-        workers = self._workers()
-        self._kind.load(built, nodes=workers)
-        progress(f"{len(built)} images are on {', '.join(workers)}")
+        admin = self._source.open(self._state.namespaces, progress=progress, watch=watch)
+        progress(f"the cluster is ready after {clock.now_s():.0f} s")
+        self._source.give(built, progress=progress)
         watch()
-        notes = self._install(progress)
+        self._prepare_gpu()
+        notes = self._install(admin, progress)
         self._wait_ready(timeout_s=timeout_s, progress=progress, watch=watch)
         self._state = replace(
             self._state,
             not_exercised=tuple(dict.fromkeys([*_NEVER_EXERCISED, *notes, *self._notes()])),
-            versions={**read_versions(self._state), "kind": kind_version()},
+            versions={**read_versions(self._state), **self._source.versions()},
             ready_s=round(clock.now_s(), 3),
         )
         self._state.save()
@@ -136,39 +128,23 @@ class KindEnvironment:
             take_down(self._state)
 
     def _prepare_gpu(self) -> None:
-        file = Path(self._state.gpu_file)
-        file.parent.mkdir(parents=True)
-        gpu.create(file, time_scale=self._time_scale)
-        # Pods run as nobody, and the devices are theirs as much as ours.
-        file.parent.chmod(0o777)
-        file.chmod(0o666)
+        """Simulated devices where pods and this process can share them."""
+        path = self._source.gpu_file
+        if path is not None:
+            make_gpu(path, time_scale=self._state.time_scale)
+        gpu = "simulated" if path is not None else "what the cluster's nodes have"
+        self._state = replace(self._state, gpu=gpu, gpu_file=str(path or ""))
+        self._state.save()
 
-    def _cluster_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = yaml.safe_load(CLUSTER_CONFIG.read_text(encoding="utf-8"))
-        mount = {"hostPath": str(Path(self._state.gpu_file).parent), "containerPath": GPU_DIR}
-        for node in config["nodes"]:
-            node["extraMounts"] = [*node.get("extraMounts", []), mount]
-        return config
-
-    def _workers(self) -> tuple[str, ...]:
-        """The nodes pods may go to."""
-        found = self._kind.kubectl.get("nodes")["items"]
-        free = [
-            each["metadata"]["name"]
-            for each in found
-            if not any(taint["key"].startswith("node-role.") for taint in each["spec"].get("taints", []))
-        ]
-        return tuple(sorted(free)) or tuple(each["metadata"]["name"] for each in found)
-
-    def _install(self, progress: Callable[[str], None]) -> tuple[str, ...]:
+    def _install(self, admin: Kubectl, progress: Callable[[str], None]) -> tuple[str, ...]:
         """The stack and the harness's account are in the cluster, and the API can be read from here. The result is what
         was changed or left out for it."""
-        admin = self._kind.kubectl
-        installation = Installation(self._stack, self._images, self._state, own_image=self._own_image())
-        objects, notes = installation.objects(admin)
+        installation = self._installation()
+        discovers = installation.discovers_itself()
+        objects, notes = installation.objects(read_storage(admin), discovers=discovers)
         admin.apply(objects)
         progress(f"{len(objects)} objects are in the cluster")
-        kubectl = account_kubectl(admin, Path(self._state.account_kubeconfig))
+        kubectl = account_kubectl(admin, Path(self._state.account_kubeconfig), self._state.own_namespace)
         proxy = start_proxy(
             kubectl,
             self._state.namespaces,
@@ -186,13 +162,16 @@ class KindEnvironment:
         self._state.save()
         return notes
 
+    def _installation(self) -> Installation:
+        return Installation(self._stack, self._images, self._state, own_image=self._own_image())
+
     def _own_image(self) -> str:
         """The image the harness itself is in, and locust."""
-        return load_mapping(self._choice.images).resolve(OWN_IMAGE).reference
+        return self._mapping.resolve(OWN_IMAGE).reference
 
     def _notes(self) -> list[str]:
         ignored = [f"{each}: needs a controller that is not here" for each in self._stack.ignored if _unknown(each)]
-        return ["GPU hardware: the devices are simulated", *ignored]
+        return [*(["GPU hardware: the devices are simulated"] if self._state.gpu_file else []), *ignored]
 
     def _wait_ready(self, *, timeout_s: float, progress: Callable[[str], None], watch: Callable[[], None]) -> None:
         waiting: Mapping[str, str] = {}
@@ -225,3 +204,9 @@ def _unknown(ignored: str) -> bool:
     """Whether an object the stack's reading passes over is one that a cluster does not know by itself either."""
     known = ("ServiceAccount/", "Role/", "RoleBinding/", "ClusterRole/", "ClusterRoleBinding/", "StorageClass/")
     return not ignored.startswith(known)
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    where = f" in {metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"{manifest['kind']} {metadata['name']}{where}"

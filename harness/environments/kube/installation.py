@@ -11,9 +11,9 @@ from harness.environments.kube.discovery import PORT as DISCOVERY_PORT
 from harness.environments.kube.discovery_probe import knows_kubernetes
 from harness.environments.kube.images import ResolvedImage
 from harness.environments.kube.kind_cluster import GPU_DIR
-from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.sources import GPU_FILE
 from harness.environments.kube.state import ClusterState
-from harness.environments.kube.storage import read_storage
+from harness.environments.kube.storage import Storage
 from harness.environments.kube.translation import Additions, translate
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, labelled
 from harness.environments.receiver import RECEIVER_LABEL
@@ -21,7 +21,6 @@ from harness.stack import Rendered, Stack, Workload, render_alertmanager, render
 
 # What a mapping calls the image that holds the harness's own package, and locust.
 OWN_IMAGE = "model-serving/workloads"
-GPU_FILE = "devices"
 _NO_DISCOVERY = (
     "Prometheus's own Kubernetes discovery: this image is built without it; a container in its pod asks the API server "
     "with its account, and hands the targets over by HTTP discovery with the same labels"
@@ -37,23 +36,29 @@ class Installation:
     state: ClusterState
     own_image: str
 
-    def objects(self, admin: Kubectl) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
-        """Every object in the order of making, and what was changed or left out. Raises HarnessError."""
-        discovers = self._discovers_itself()
+    def objects(self, storage: Storage, *, discovers: bool) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
+        """Every object in the order of making, and what was changed or left out.
+
+        ``discovers``: whether Prometheus asks the Kubernetes API itself.
+        """
         rendered = self._render(None if discovers else f"http://127.0.0.1:{DISCOVERY_PORT}/targets")
         additions = Additions(
             run=self.state.run_label,
             time_scale=self.state.time_scale,
             image=self._image,
-            gpu_dir=GPU_DIR,
+            gpu_dir=GPU_DIR if self.state.gpu_file else None,
             gpu_file=GPU_FILE,
-            storage=read_storage(admin),
+            storage=storage,
+            lent=self.state.namespaces if self.state.lent else None,
             discovery_image=None if discovers else self.own_image,
         )
         translation = translate(self.stack, rendered, additions)
         namespaces = [each for each in translation.objects if each["kind"] == "Namespace"]
         others = [each for each in translation.objects if each["kind"] != "Namespace"]
-        account = [labelled(each, self.state.run_label) for each in account_objects(self.state.namespaces, nodes=True)]
+        account = [
+            labelled(each, self.state.run_label)
+            for each in account_objects(self.state.namespaces, self.state.own_namespace, lent=self.state.lent)
+        ]
         notes = [note for part in rendered.values() for note in part.notes]
         notes += [] if discovers else [_NO_DISCOVERY]
         return [*namespaces, *account, *others], (*notes, *translation.notes)
@@ -93,8 +98,11 @@ class Installation:
         found = self.images.get(name)
         return (found.reference, found.pull) if found else (name, name != self.own_image)
 
-    def _discovers_itself(self) -> bool:
-        """Whether the Prometheus image was built with Kubernetes discovery, as upstream's is and Debian's is not."""
+    def discovers_itself(self) -> bool:
+        """Whether the Prometheus image was built with Kubernetes discovery, as upstream's is and Debian's is not.
+
+        Raises HarnessError when the image cannot be asked.
+        """
         image = self.images[self._operated("prometheus")[0].containers[0].image]
         return image.build is None or knows_kubernetes(image.reference)
 

@@ -142,6 +142,16 @@ def node_settings(config: Mapping[str, Any], image: str | None) -> dict[str, Any
     return {**config, "kubeadmConfigPatches": [*config.get("kubeadmConfigPatches", []), patch]}
 
 
+def node_root(name: str) -> Path | None:
+    """A node's file system as this machine sees it; None where the node is no container here, or not ours to see."""
+    try:
+        number = _output(["docker", "inspect", "--format", "{{.State.Pid}}", name]).strip()
+        root = Path(f"/proc/{int(number)}/root")
+        return root if (root / "kind").is_dir() else None
+    except (HarnessError, ValueError, OSError):
+        return None
+
+
 def kind_version() -> str:
     """The version kind reports of itself."""
     found = re.search(r"v\d[\w.+-]*", _output(["kind", "version"]))

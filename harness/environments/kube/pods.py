@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,15 @@ class ContainerStatus:
     running: bool
     exit_code: int | None
     waiting: str
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterPod:
-    """One pod. ``workload``: what its owners are called in the stack. ``spec``: as the API server has it."""
+    """One pod. ``workload``: what its owners are called in the stack. ``spec``: as the API server has it.
+
+    ``containers`` are in the order of the spec; ``init_containers`` come before them.
+    """
 
     namespace: str
     name: str
@@ -42,6 +46,7 @@ class ClusterPod:
     conditions: Mapping[str, str]
     spec: Mapping[str, Any]
     labels: Mapping[str, str]
+    init_containers: tuple[ContainerStatus, ...] = ()
 
 
 def list_pods(proxy: str, namespaces: Iterable[str]) -> tuple[ClusterPod, ...]:
@@ -73,7 +78,7 @@ def read_pod(raw: Mapping[str, Any]) -> ClusterPod:
         ready=conditions.get("Ready", {}).get("status") == "True",
         ending="deletionTimestamp" in metadata,
         created=metadata.get("creationTimestamp", ""),
-        containers=tuple(_container(each) for each in status.get("containerStatuses", [])),
+        containers=_in_order(status.get("containerStatuses", []), raw["spec"]["containers"]),
         conditions={
             name: f"{each.get('reason', '')}: {each.get('message', '')}".strip(": ")
             for name, each in conditions.items()
@@ -81,6 +86,7 @@ def read_pod(raw: Mapping[str, Any]) -> ClusterPod:
         },
         spec=raw["spec"],
         labels=metadata.get("labels", {}),
+        init_containers=tuple(_container(each) for each in status.get("initContainerStatuses", [])),
     )
 
 
@@ -93,6 +99,13 @@ def _owner(metadata: Mapping[str, Any]) -> tuple[str, str]:
     return str(owner["kind"]), str(owner["name"])
 
 
+def _in_order(statuses: Sequence[Mapping[str, Any]], spec: Sequence[Mapping[str, Any]]) -> tuple[ContainerStatus, ...]:
+    """As the spec has them: a kubelet sorts its statuses by name."""
+    order = {container["name"]: place for place, container in enumerate(spec)}
+    found = map(_container, statuses)
+    return tuple(sorted(found, key=lambda each: order.get(each.name, len(order))))
+
+
 def _container(raw: Mapping[str, Any]) -> ContainerStatus:
     state, last = raw.get("state", {}), raw.get("lastState", {})
     ended = state.get("terminated") or last.get("terminated") or {}
@@ -102,5 +115,6 @@ def _container(raw: Mapping[str, Any]) -> ContainerStatus:
         id=str(raw.get("containerID", "")).rpartition("//")[2],
         running="running" in state,
         exit_code=ended.get("exitCode"),
+        restarts=int(raw.get("restartCount", 0)),
         waiting=f"{waiting.get('reason', '')}: {waiting.get('message', '')}".strip(": "),
     )

@@ -21,7 +21,8 @@ class ClusterState:
     """Kept as ``environment.json`` in the run directory, from before the cluster is made until after it is gone.
 
     ``cluster``: the kind cluster's name; empty for a cluster that is not the harness's own. ``keep``: whether the
-    cluster outlives the run. ``namespaces``: where the stack and the harness act. ``proxy``: the URL at which
+    cluster outlives the run. ``namespaces``: where the stack and the harness act; ``own_namespace``: where the harness
+    keeps what is its own. ``lent``: the cluster is somebody else's. ``proxy``: the URL at which
     ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
     ``namespace/workload/volume`` → the ConfigMap behind it. ``gpu_file``: the simulated devices' state; empty without.
     """
@@ -38,6 +39,8 @@ class ClusterState:
     context: str
     account_kubeconfig: str
     namespaces: tuple[str, ...]
+    own_namespace: str
+    lent: bool
     gpu: str
     gpu_file: str
     prometheus_path: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.environments.kube.confinement import confine
 from harness.environments.kube.operated import operated_objects
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
@@ -34,7 +35,8 @@ class Additions:
 
     ``image``: the reference a pod has to name for an image, and whether a node may pull it. ``gpu_dir``: the nodes'
     directory with the simulated GPU's state; None where devices are real. ``discovery_image``: of the container that
-    discovers targets for Prometheus; None where it does so itself.
+    discovers targets for Prometheus; None where it does so itself. ``lent``: the only namespaces that may be touched;
+    None where the cluster is the harness's own.
     """
 
     run: str
@@ -44,6 +46,7 @@ class Additions:
     gpu_file: str
     storage: Storage
     discovery_image: str | None = None
+    lent: Sequence[str] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,6 +82,8 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     objects += [
         _namespace(name) for name in sorted(_namespaces(objects) - {each[2] for each in have if each[0] == "Namespace"})
     ]
+    if additions.lent is not None:
+        objects = list(confine(objects, additions.lent, notes))
     for each in objects:
         _finish(each, additions)
     ordered = sorted(objects, key=_rank)

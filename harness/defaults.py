@@ -8,6 +8,7 @@ TIME_SCALE = 60.0
 LOAD_RATE = 10.0
 LOAD_MODEL = "demo-lm"
 LOAD_WORKERS = 1
+KEPT_CLUSTER = "harness-kept"
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -22,3 +23,16 @@ def _from_here(path: Path) -> Path:
 
 STACK = _from_here(_CHECKOUT / "fixtures" / "stack")
 EXPERIMENTS = _from_here(_CHECKOUT / "experiments")
+# What only a cluster has: its own metrics with the rules on them, and the experiments on its own parts.
+CLUSTER_STACK = _from_here(_CHECKOUT / "fixtures" / "cluster")
+CLUSTER_EXPERIMENTS = EXPERIMENTS / "cluster"
+
+
+def stacks(environment: str) -> tuple[Path, ...]:
+    """The directories of the shipped stack for an environment."""
+    return (STACK, CLUSTER_STACK) if environment == "kind" and CLUSTER_STACK.is_dir() else (STACK,)
+
+
+def experiments(environment: str) -> tuple[Path, ...]:
+    """The directories of the shipped experiments for an environment."""
+    return (EXPERIMENTS, CLUSTER_EXPERIMENTS) if stacks(environment)[1:] else (EXPERIMENTS,)

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of ``harness certify``, under the same names where pytest has none of that name."""
     group = parser.getgroup("harness", "experiments on a live monitoring stack")
     add = group.addoption
-    add("--stack", type=Path, default=defaults.STACK, metavar="DIR", help="manifests [default: the shipped stack]")
+    add("--stack", type=Path, action="append", metavar="DIR", help="manifests; several are read as one [the shipped]")
     add("--environment", choices=["local", "kind", "kube"], default="local", help="where the stack runs [local]")
     add(
         "--images",
@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--node-image", metavar="IMAGE", help="kind: of its nodes [default: kind's own]")
     add("--keep-cluster", action="store_true", help="kind: use the kept cluster, making it if need be, and keep it")
+    add("--cluster-name", default=defaults.KEPT_CLUSTER, metavar="NAME", help="kind: what the kept cluster is called")
     add("--kube-context", metavar="NAME", help="kube: the context of the cluster, from your kubeconfig")
     add("--kube-namespace", action="append", default=[], metavar="NAME", help="kube: a namespace it may act in")
     add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
@@ -116,7 +117,8 @@ class ExperimentFile(pytest.File):
 
         stack = self.config.stash[_RUN].stack
         try:
-            (experiment,) = read_experiments(stack, [self.path])
+            environment = self.config.getoption("--environment")
+            (experiment,) = read_experiments(stack, [self.path], environment=environment)
         except InputError as error:
             raise self.CollectError("\n".join(map(str, error.mistakes))) from error
         yield ExperimentItem.from_parent(self, name=experiment.name, experiment=experiment)
@@ -176,7 +178,9 @@ class SessionRun:
 
         if self._stack is None:
             try:
-                self._stack, _ = read_inputs(self._option("--stack"), (), load_target=self._option("--load-target"))
+                name = self._option("--environment")
+                stacks = self._option("--stack") or defaults.stacks(name)
+                self._stack, _ = read_inputs(stacks, (), environment=name, load_target=self._option("--load-target"))
             except InputError as error:
                 raise pytest.UsageError("\n".join(map(str, error.mistakes))) from error
         return self._stack
@@ -238,6 +242,7 @@ class SessionRun:
         cluster = ClusterChoice(
             node_image=self._option("--node-image") or os.environ.get("KIND_NODE_IMAGE"),
             keep=self._option("--keep-cluster"),
+            name=self._option("--cluster-name"),
             context=self._option("--kube-context"),
             namespaces=tuple(self._option("--kube-namespace")),
         )

@@ -127,7 +127,7 @@ def test_a_broken_manifest_is_named_or_renders(draw: st.DataObject) -> None:
         path = Path(shutil.copytree(STACK, Path(directory) / "stack")) / source.name
         path.write_bytes(text_of(source, draw))
         try:
-            stack, _ = read_inputs(path.parent, ())
+            stack, _ = read_inputs([path.parent], ())
         except InputError as error:
             named, said = is_named(error, path), str(error)
         else:

@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` 
 )
 @click.option("--dry-run", is_flag=True, help="kind, kube: shows all that would be touched, and touches nothing.")
 def certify(
-    stack: Path,
+    stacks: tuple[Path, ...],
     place: Any,
     experiment_paths: tuple[Path, ...],
     time_scale: float,
@@ -92,8 +92,8 @@ def certify(
     from harness.run.inputs import read_inputs
     from harness.run.placing import require_environment
     from harness.run.reporting import new_run_directory
+    from harness.run.suitability import split
 
-    loaded, experiments = read_inputs(stack, experiment_paths or (defaults.EXPERIMENTS,), load_target=load_target)
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     places = [replace(place, environment=name) for name in place.environment.split(",")]
     options = Options(
@@ -104,65 +104,77 @@ def certify(
         load_model=load_model,
         load_workers=load_workers,
     )
+    certifications = []
     for each in places:
+        name = each.environment
+        stack, experiments = read_inputs(
+            stacks or defaults.stacks(name),
+            experiment_paths or defaults.experiments(name),
+            environment=name,
+            load_target=load_target,
+        )
         require_environment(each)
+        left_out: tuple[str, ...] = ()
+        if not experiment_paths:  # what somebody names is run, or reported as not run
+            experiments, left_out = split(experiments, stack.spec, environment=name, time_scale=time_scale)
+        certifications.append(_Certification(stack, experiments, replace(options, place=each, left_out=left_out)))
     if dry_run:
-        for each in places:
-            show("\n".join(_plan(loaded, replace(options, place=each))))
+        for certification in certifications:
+            show("\n".join(_plan(certification.stack, certification.options)))
         return 0
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
-    certification = _Certification(loaded, experiments, options)
     with Progress(sys.stderr) as progress:
-        if len(places) == 1:
-            result, text = certification.run(places[0], run_dir, progress.say)
+        if len(certifications) == 1:
+            result, text = certifications[0].run(run_dir, progress.say)
             results = {places[0].environment: result}
         else:
-            results, text = certification.run_all(places, run_dir, progress.say)
+            results, text = _run_all(certifications, run_dir, progress.say)
     show(text)
     return EXIT[_verdict(results)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Certification:
-    """What is certified, wherever."""
+    """What is certified, and where."""
 
     stack: Stack
     experiments: Sequence[Experiment]
     options: Options
 
-    def run(self, place: Any, run_dir: Path, say: Callable[[str], None]) -> tuple[RunResult, str]:
-        """The result in one environment, and what to tell of it; the reports are written."""
+    def run(self, run_dir: Path, say: Callable[[str], None]) -> tuple[RunResult, str]:
+        """The result, and what to tell of it; the reports are written."""
         from harness.run.certify import certify as run_certification
         from harness.run.reporting import write_reports
 
-        options = replace(self.options, place=place)
-        scale, seed = f"{options.time_scale:g}", options.seed
+        scale, seed = f"{self.options.time_scale:g}", self.options.seed
         say(f"run {run_dir.name}: {len(self.experiments)} experiments, time scale {scale}, seed {seed}")
-        result, timeline = run_certification(self.stack, self.experiments, run_dir, options, say=say)
+        result, timeline = run_certification(self.stack, self.experiments, run_dir, self.options, say=say)
         say("writing the report")
         text = write_reports(result, timeline.events(), self.stack.spec, run_dir, colour=sys.stdout.isatty())
         return result, f"{text}\nreport: {run_dir / 'report.html'}"
 
-    def run_all(
-        self, places: Sequence[Any], run_dir: Path, say: Callable[[str], None]
-    ) -> tuple[dict[str, RunResult], str]:
-        """The results by environment, each in a directory of its name, and what to tell of all; an interrupted one is
-        the last."""
-        from harness.run.agreement import agreed_verdict, disagreements
 
-        results: dict[str, RunResult] = {}
-        told: list[str] = []
-        for place in places:
-            own = run_dir / place.environment
-            own.mkdir()
-            say(f"environment {place.environment}")
-            results[place.environment], text = self.run(place, own, say)
-            told.append(text)
-            if results[place.environment].interrupted:
-                break
-        found = disagreements(results)
-        told.append(f"\n{agreed_verdict(results).value}  {' and '.join(results)}: {len(found)} disagreements")
-        return results, "\n".join([*told, *(f"  FAIL  {each}" for each in found)])
+def _run_all(
+    certifications: Sequence[_Certification], run_dir: Path, say: Callable[[str], None]
+) -> tuple[dict[str, RunResult], str]:
+    """The results by environment, each in a directory of its name, and what to tell of all. An interrupted one is the
+    last."""
+    from harness.run.agreement import agreed_verdict, disagreements
+
+    results: dict[str, RunResult] = {}
+    told: list[str] = []
+    for certification in certifications:
+        name = certification.options.place.environment
+        own = run_dir / name
+        own.mkdir()
+        say(f"environment {name}")
+        results[name], text = certification.run(own, say)
+        told.append(text)
+        if results[name].interrupted:
+            break
+    found = disagreements(results)
+    told.append(f"\n{agreed_verdict(results).value}  {' and '.join(results)}: {len(found)} disagreements")
+    return results, "\n".join([*told, *(f"  FAIL  {each}" for each in found)])
 
 
 def _verdict(results: dict[str, RunResult]) -> Any:

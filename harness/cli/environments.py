@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from harness import defaults
 from harness.cli.options import (
     EXIT_HARNESS_FAILED,
     place_options,
@@ -26,7 +27,7 @@ from harness.progress import Progress
 @place_options
 @scale_option
 @seed_option
-def up(stack: Path, place: Any, time_scale: float, seed: int | None) -> int:
+def up(stacks: tuple[Path, ...], place: Any, time_scale: float, seed: int | None) -> int:
     """Stands the stack up and leaves it running, for a look around or for plain `chaos run`.
 
     \b
@@ -40,7 +41,7 @@ def up(stack: Path, place: Any, time_scale: float, seed: int | None) -> int:
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
-    loaded, _ = read_inputs(stack, ())
+    loaded, _ = read_inputs(stacks or defaults.stacks(place.environment), ())
     require_environment(place)
     run_dir = new_run_directory(None, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
@@ -74,14 +75,22 @@ def status() -> int:
 
 @click.command()
 @click.argument("run_dir", type=click.Path(path_type=Path), required=False)
-def down(run_dir: Path | None) -> int:
+@click.option("--kept", is_flag=True, help="Deletes the kind cluster that --keep made, with all that is in it.")
+@click.option("--cluster-name", default=defaults.KEPT_CLUSTER, show_default=True, help="What that cluster is called.")
+def down(run_dir: Path | None, kept: bool, cluster_name: str) -> int:
     """Takes down the environment of a run directory, or every environment below reports/.
 
     \b
     Examples:
       harness down
       harness down reports/20260101-120000
+      harness down --kept
     """
+    if kept:
+        from harness.run.placing import delete_kept
+
+        click.echo(f"down: {cluster_name}" if delete_kept(cluster_name) else f"there is no kept cluster {cluster_name}")
+        return 0
     from harness.environments.description import STATE_FILE
     from harness.run.standing import environment_of, running_environments
 

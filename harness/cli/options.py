@@ -19,9 +19,10 @@ EXIT_HARNESS_FAILED = 4
 
 stack_option = click.option(
     "--stack",
+    "stacks",
     type=click.Path(path_type=Path),
-    default=defaults.STACK,
-    help="Directory of manifests. [default: the shipped stack]",
+    multiple=True,
+    help="Directory of manifests; several are read as one. [default: the shipped stack]",
 )
 scale_option = click.option(
     "--time-scale",
@@ -55,6 +56,12 @@ _PLACE_OPTIONS = (
         help="kind: of its nodes. [default: kind's own]",
     ),
     click.option("--keep", is_flag=True, help="kind: use the kept cluster, making it if need be, and keep it."),
+    click.option(
+        "--cluster-name",
+        default=defaults.KEPT_CLUSTER,
+        show_default=True,
+        help="kind: what the kept cluster is called.",
+    ),
     click.option("--context", default=None, help="kube: the context of the cluster, from your kubeconfig."),
     click.option(
         "--namespace",
@@ -78,6 +85,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
         images: str,
         node_image: str | None,
         keep: bool,
+        cluster_name: str,
         context: str | None,
         namespaces: tuple[str, ...],
         **kwargs: Any,
@@ -89,7 +97,9 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if unknown or len(set(named)) != len(named):
             problem = f"got {environment!r}, need one of {', '.join(ENVIRONMENTS)}, or several with commas between"
             raise InputError([Mistake("--environment", "", problem)])
-        cluster = ClusterChoice(node_image=node_image, keep=keep, context=context, namespaces=namespaces)
+        cluster = ClusterChoice(
+            node_image=node_image, keep=keep, name=cluster_name, context=context, namespaces=namespaces
+        )
         return command(*args, place=Place(environment, images, cluster), **kwargs)
 
     for option in reversed(_PLACE_OPTIONS):

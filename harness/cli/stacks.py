@@ -19,7 +19,7 @@ from harness.cli.options import stack_option
     default=defaults.EXPERIMENTS,
     help="File or directory.",
 )
-def list_all(stack: Path, experiments: Path) -> int:
+def list_all(stacks: tuple[Path, ...], experiments: Path) -> int:
     """Shows the stack's workloads, alerts and receivers, the experiments, and every fault with its parameters.
 
     \b
@@ -29,13 +29,20 @@ def list_all(stack: Path, experiments: Path) -> int:
     """
     from harness.run.listing import list_experiments, list_faults, list_stack
 
-    for line in (*list_stack(stack), "", *list_experiments(experiments), "", *list_faults()):
+    for line in (*list_stack(stacks or (defaults.STACK,)), "", *list_experiments(experiments), "", *list_faults()):
         click.echo(line)
     return 0
 
 
 @click.command()
-@click.option("--stack", type=click.Path(path_type=Path), required=True, help="Directory of manifests.")
+@click.option(
+    "--stack",
+    "stacks",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Directory of manifests; several are read as one.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -43,7 +50,7 @@ def list_all(stack: Path, experiments: Path) -> int:
     show_default=True,
     help="Where to write; a file that is there already is left as it is.",
 )
-def init(stack: Path, out: Path) -> int:
+def init(stacks: tuple[Path, ...], out: Path) -> int:
     """Writes a first experiment for each alert of a stack: the fault it can guess, and TODO where you must say.
 
     \b
@@ -54,7 +61,7 @@ def init(stack: Path, out: Path) -> int:
     from harness.skeleton import draft_experiments, write_drafts
     from harness.stack import load_stack
 
-    loaded = load_stack(stack)
+    loaded = load_stack(*stacks)
     ready = []
     for path, draft, written in write_drafts(draft_experiments(loaded), out):
         faults = ", ".join(dict.fromkeys(step.function for step in draft.steps if step.function != "hold"))
@@ -67,5 +74,6 @@ def init(stack: Path, out: Path) -> int:
             click.echo(f"{alert.name}: always fires, and is watched in every run")
     if ready:
         shown = " ".join(f"--experiments {path}" for path in ready[:2])
-        click.echo(f"\n{len(ready)} without a TODO. Go on with:\n  harness certify --stack {stack} {shown}")
+        named = " ".join(f"--stack {each}" for each in stacks)
+        click.echo(f"\n{len(ready)} without a TODO. Go on with:\n  harness certify {named} {shown}")
     return 0

@@ -33,6 +33,7 @@ class FaultKind:
     source: str
     needs: str
     takes_s: float = 0.0
+    needs_cluster: bool = False
 
 
 _DEVICE = "the device itself"

@@ -21,7 +21,6 @@ def kill(world: World, record: Mapping[str, Any]) -> None:
     """SIGKILL to the pod's main process, as the kernel's out-of-memory killer sends it."""
     if not world.signal(_reference(record["main"]), signal.SIGKILL):
         raise HarnessError(f"pod {record['pod']}: its process {record['main']['pid']} ended before it could be killed")
-    world.hurry_restart(record["pod"], record["namespace"])
 
 
 def killed(world: World, record: Mapping[str, Any]) -> str | None:

@@ -38,9 +38,6 @@ class World(Protocol):
     def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
         """Whether the signal reached that very process."""
 
-    def hurry_restart(self, pod: str, namespace: str) -> None:
-        """Called once a pod's process was killed: where time is compressed, the wait before its restart is too."""
-
     def keep_down(self, pod: str, namespace: str) -> None:
         """From here on the pod is not started again when it ends. Returns at once; calling it again does nothing."""
 

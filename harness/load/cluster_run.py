@@ -123,9 +123,7 @@ class ClusterLoad:
             self._place.delete(self._objects)
         finally:
             for follower in self._followers.values():
-                if follower.poll() is None:
-                    follower.terminate()
-                follower.wait(timeout=_END_S)
+                _end_follower(follower)
             self.poll()
             for name in sorted(self._lost):
                 self._readers[name].record_gap(f"{name} had ended by itself")
@@ -140,10 +138,21 @@ class ClusterLoad:
             with path.open("xb") as out, (self._run_dir / "load-followers.log").open("ab") as log:
                 return subprocess.Popen(
                     [*prefix, *self._place.log_argv(name, self._namespace)],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # it ends when we do
                     stdout=out,
                     stderr=log,
                     start_new_session=True,
                 )
         except OSError as error:
             raise HarnessError(f"load: the output of {name} cannot be followed: {error}") from error
+
+
+def _end_follower(follower: subprocess.Popen[bytes]) -> None:
+    """Ends what follows a worker's output: by its standard input, and where that does not do, by a signal."""
+    if follower.stdin is not None:
+        follower.stdin.close()
+    try:
+        follower.wait(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        follower.terminate()
+        follower.wait(timeout=_END_S)

@@ -9,7 +9,7 @@ from harness.evidence.timeline import Timeline
 from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import find_environment
-from harness.stack import load_stack
+from harness.stack import load_stack_of
 
 _current: Session | None = None
 
@@ -36,4 +36,4 @@ def _attach(environment: Running) -> Session:
     run_dir = Path(environment.state.run_dir)
     number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
-    return open_session(environment, load_stack(Path(environment.state.stack)).spec, timeline, watch=lambda: None)
+    return open_session(environment, load_stack_of(environment.state.stack).spec, timeline, watch=lambda: None)

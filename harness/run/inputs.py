@@ -8,23 +8,31 @@ from pathlib import Path
 from harness import chaos
 from harness.errors import InputError, Mistake
 from harness.experiment import load_experiments
+from harness.faults.catalogue import FAULTS
 from harness.model import Experiment
 from harness.stack import Stack, load_stack
 
 
 def read_inputs(
-    stack_dir: Path, experiment_paths: Sequence[Path], *, load_target: str | None = None
+    stack_dirs: Sequence[Path],
+    experiment_paths: Sequence[Path],
+    *,
+    environment: str = "local",
+    load_target: str | None = None,
 ) -> tuple[Stack, tuple[Experiment, ...]]:
-    """The stack and the experiments. Raises InputError with the mistakes of both."""
+    """The stack of these directories, together, and the experiments for this environment.
+
+    Raises InputError with the mistakes of both.
+    """
     mistakes: list[Mistake] = []
     stack = None
     experiments: tuple[Experiment, ...] = ()
     try:
-        stack = load_stack(stack_dir)
+        stack = load_stack(*stack_dirs)
     except InputError as error:
         mistakes += error.mistakes
     try:
-        experiments = read_experiments(stack, experiment_paths)
+        experiments = read_experiments(stack, experiment_paths, environment=environment)
     except InputError as error:
         mistakes += error.mistakes
     if stack is not None and load_target is not None:
@@ -34,10 +42,16 @@ def read_inputs(
     return stack, experiments
 
 
-def read_experiments(stack: Stack | None, paths: Sequence[Path]) -> tuple[Experiment, ...]:
-    """The experiments, held against what the stack has; None: for themselves. Raises InputError with every mistake."""
+def read_experiments(
+    stack: Stack | None, paths: Sequence[Path], *, environment: str = "local"
+) -> tuple[Experiment, ...]:
+    """The experiments, held against what the stack and the environment have; None: for themselves.
+
+    Raises InputError with every mistake.
+    """
     experiments = load_experiments(paths, stack.spec if stack else None)
     mistakes = list(_absent(stack, experiments)) if stack is not None else []
+    mistakes += _not_here(experiments, environment)
     if mistakes:
         raise InputError(mistakes)
     return experiments
@@ -50,6 +64,17 @@ def _no_service(stack: Stack, target: str) -> Iterator[Mistake]:
         yield Mistake(
             "--load-target", "", f"got {target!r}, need namespace/service:port of a Service; there are: {named}"
         )
+
+
+def _not_here(experiments: Sequence[Experiment], environment: str) -> Iterator[Mistake]:
+    """Faults that only a cluster has, asked of this machine."""
+    for experiment in experiments if environment == "local" else ():
+        for at, activity in enumerate(experiment.document["method"]):
+            provider = activity.get("provider") or {}
+            kind = chaos.FAULT_OF.get(str(provider.get("func"))) if provider.get("module") == chaos.__name__ else None
+            if kind is not None and FAULTS[kind].needs_cluster:
+                problem = f"{provider['func']} needs a cluster: run it with --environment kind"
+                yield Mistake(experiment.path, f"method[{at}].provider.func", problem)
 
 
 def _absent(stack: Stack, experiments: Sequence[Experiment]) -> Iterator[Mistake]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import chaos
@@ -12,10 +12,10 @@ from harness.faults.catalogue import FAULTS
 from harness.stack import load_stack
 
 
-def list_stack(directory: Path) -> Iterator[str]:
+def list_stack(directories: Sequence[Path]) -> Iterator[str]:
     """A stack's workloads, alerts and receivers, a line each. Raises InputError when it cannot be read."""
-    stack = load_stack(directory)
-    yield f"stack {directory}"
+    stack = load_stack(*directories)
+    yield f"stack {stack.path}"
     for workload in stack.workloads:
         yield f"  {workload.kind} {workload.namespace}/{workload.name}: {workload.replicas} pods"
     for alert in stack.spec.alerts:

@@ -27,6 +27,7 @@ from harness.run.placing import HERE, Place, make_environment
 from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import UP_TIMEOUT_S
+from harness.run.suitability import why_unsuitable
 from harness.stack import Stack, compress_promql
 
 Say = Callable[[str], None]
@@ -42,12 +43,17 @@ _CATCH_UP_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run. ``load_target``: ``namespace/service:port`` of the inference service; None: found by its label."""
+    """How to run.
+
+    ``load_target``: ``namespace/service:port`` of the inference service; None: found by its label. ``left_out``: what
+    was not even asked for here, for the report.
+    """
 
     time_scale: float
     seed: int
     load_rate: float
     load_target: str | None = None
+    left_out: tuple[str, ...] = ()
     load_workers: int = defaults.LOAD_WORKERS
     load_model: str = defaults.LOAD_MODEL
     place: Place = HERE
@@ -107,7 +113,7 @@ class LiveRun:
             environment=self.options.place.environment,
             time_scale=self.options.time_scale,
             seed=self.options.seed,
-            stack_path=str(self.stack.root),
+            stack_path=self.stack.path,
             stack_sha256=self.stack.sha256,
             spec=self.stack.spec,
             experiments=self.experiments,
@@ -189,7 +195,8 @@ class LiveRun:
 
     def experiment(self, experiment: Experiment) -> None:
         """Runs a planned experiment, or records why it would prove nothing at this time scale."""
-        reason = self._not_at_this_scale(experiment)
+        place, scale = self.options.place.environment, self.options.time_scale
+        reason = why_unsuitable(experiment, self._spec, environment=place, time_scale=scale)
         if reason is not None:
             self._say(f"    not run: {reason}")
             self.timeline.record("note", "not run", {"experiment": experiment.name, "reason": reason})
@@ -257,7 +264,7 @@ class LiveRun:
 
     def _record_start(self, left_out: list[str]) -> None:
         state = self.running.state
-        not_exercised = list(left_out)
+        not_exercised = [*left_out, *self.options.left_out]
         for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
             reasons = "; ".join(alert.incompressible)
             not_exercised.append(f"alert {alert.name}: needs --time-scale 1, since it {reasons}")
@@ -285,14 +292,6 @@ class LiveRun:
         """Whether load flows and Prometheus has found every target up."""
         flowing = self.load is None or self.load.windows > 0
         return flowing and _all_up(self.timeline.events())
-
-    def _not_at_this_scale(self, experiment: Experiment) -> str | None:
-        """Why the experiment would prove nothing at this time scale; None when it can be run."""
-        expected = {str(each.params["alert"]) for each in experiment.expectations if each.kind == "alert"}
-        for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
-            if alert.name in expected:
-                return f"{alert.name} needs --time-scale 1, since it {'; '.join(alert.incompressible)}"
-        return None
 
 
 def _all_up(events: tuple[Event, ...]) -> bool:

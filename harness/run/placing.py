@@ -10,7 +10,7 @@ from typing import Protocol
 from harness.environments.kube.environment import ClusterEnvironment
 from harness.environments.kube.images import load_mapping
 from harness.environments.kube.kind_cluster import require_tools
-from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, require_lent
+from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.run.running import Running
@@ -24,6 +24,7 @@ __all__ = [
     "ClusterChoice",
     "Environment",
     "Place",
+    "delete_kept",
     "make_cluster",
     "make_environment",
     "require_environment",

@@ -18,7 +18,7 @@ from harness.stack.objects import (
 )
 from harness.stack.prometheus_rendering import render_prometheus
 from harness.stack.promql import compress_promql, incompressible, lookback_s, thresholds
-from harness.stack.reading import load_stack
+from harness.stack.reading import load_stack, load_stack_of
 
 __all__ = [
     "Container",
@@ -35,6 +35,7 @@ __all__ = [
     "compress_promql",
     "incompressible",
     "load_stack",
+    "load_stack_of",
     "lookback_s",
     "render_alertmanager",
     "render_prometheus",

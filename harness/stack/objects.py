@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,7 +192,18 @@ class Stack:
     alertmanager_name: tuple[str, str] | None
     rule_groups: tuple[Mapping[str, Any], ...]  # selected groups as Prometheus reads them: name, interval, rules
     alertmanager_config: Mapping[str, Any]  # Alertmanager's own configuration, spec time, not captured
+    further_roots: tuple[Path, ...] = ()  # directories that were read with the first
     documents: tuple[Mapping[str, Any], ...] = ()  # every object as its file states it, in the order of the files
+
+    @property
+    def path(self) -> str:
+        """Its directories as one text, with the separator the system has for such lists."""
+        return os.pathsep.join(map(str, (self.root, *self.further_roots)))
+
+    @property
+    def absolute_path(self) -> str:
+        """``path`` for whoever works in another directory."""
+        return os.pathsep.join(str(each.resolve()) for each in (self.root, *self.further_roots))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from harness.model import Spec
 from harness.stack.alertmanager_config import read_alertmanager_config
 from harness.stack.alertmanager_manifests import AlertmanagerManifest
 from harness.stack.dashboards import read_panels
-from harness.stack.documents import read_documents
+from harness.stack.documents import Document, read_documents
 from harness.stack.inventory import Found, Inventory, take_inventory
 from harness.stack.manifests import ConfigMapManifest
 from harness.stack.monitors import read_endpoints
@@ -26,13 +28,14 @@ from harness.stack.rules import alert_specs, read_rule_groups
 from harness.stack.workloads import probes_left_out, read_services, read_workloads
 
 
-def load_stack(root: Path) -> Stack:
+def load_stack(root: Path, *further: Path) -> Stack:
     """The stack a directory's manifests describe, its selectors resolved as the operator resolves them.
 
+    ``further``: directories whose manifests are added, as a cluster's own are to those that fit anywhere.
     Raises InputError with every mistake found in any file.
     """
     mistakes: list[Mistake] = []
-    documents, sha256 = read_documents(root, mistakes)
+    documents, sha256 = _documents((root, *further), mistakes)
     inventory = take_inventory(documents, mistakes)
     prometheus = _the_prometheus(inventory, root, mistakes)
     alertmanager = _the_alertmanager(inventory, mistakes)
@@ -75,8 +78,23 @@ def load_stack(root: Path) -> Stack:
         alertmanager_name=alertmanager.key if alertmanager else None,
         rule_groups=groups,
         alertmanager_config=configuration,
+        further_roots=further,
         documents=tuple(found.raw for found in inventory.all),
     )
+
+
+def _documents(roots: Sequence[Path], mistakes: list[Mistake]) -> tuple[list[Document], str]:
+    """The objects of all directories, and the digest over them; of one directory its own."""
+    read = [read_documents(root, mistakes) for root in roots]
+    digests = [digest for _, digest in read]
+    whole = digests[0] if len(read) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    return [document for documents, _ in read for document in documents], whole
+
+
+def load_stack_of(path: str) -> Stack:
+    """The stack of directories written as one text, as ``Stack.path`` gives it. Raises InputError."""
+    roots = [Path(part) for part in path.split(os.pathsep)]
+    return load_stack(*roots)
 
 
 def _configuration(

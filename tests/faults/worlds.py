@@ -31,7 +31,6 @@ class SmallWorld:
     gpus: Path | None = None
     start: Callable[[], int] | None = None
     down: set[str] = field(default_factory=set)
-    hurried: list[str] = field(default_factory=list)
 
     def pods(self, workload: str, namespace: str | None = None) -> Sequence[SmallPod]:
         return [pod for pod in self.workloads.get(workload, []) if namespace in (None, pod.namespace)]
@@ -52,9 +51,6 @@ class SmallWorld:
             return False
         os.kill(process.pid, number)
         return True
-
-    def hurry_restart(self, pod: str, namespace: str) -> None:
-        self.hurried.append(pod)
 
     def keep_down(self, pod: str, namespace: str) -> None:
         self.down.add(pod)

@@ -127,7 +127,7 @@ def test_the_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_the_lists_name_alerts_experiments_and_parameters() -> None:
-    stack = "\n".join(list_stack(CHECKOUT / "fixtures" / "stack"))
+    stack = "\n".join(list_stack([CHECKOUT / "fixtures" / "stack"]))
     assert "alert HighGPUTemperature, group infrastructure" in stack
     assert "receiver monitoring/model-serving/pager: webhook" in stack
     assert "gpu-overheats: " in "\n".join(list_experiments(CHECKOUT / "experiments"))

@@ -88,16 +88,6 @@ class Cluster:
         """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
         return KindNode(process.node).process_state(process)
 
-    def hurry_restart(self, pod: str, namespace: str) -> None:
-        """Cuts the kubelet's back-off short where time is compressed.
-
-        A kubelet restarts a container that ends again only after 10 s, then 20 s, and so on, and no setting changes
-        that (kubelet, MaxContainerBackOff). It forgets these waits when it is restarted itself, which its pods survive.
-        """
-        found = self._pod(pod, namespace)
-        if self.state.time_scale > 1 and any(container.restarts for container in found.containers):
-            KindNode(found.node).service("restart", "kubelet")
-
     def keep_down(self, pod: str, namespace: str) -> None:
         """Its workload has one pod less from here on. Raises HarnessError for one whose size nobody sets."""
         found = self._pod(pod, namespace)
@@ -199,7 +189,14 @@ class Cluster:
         return found is not None and found.phase == "Running"
 
     def log_argv(self, pod: str, namespace: str) -> list[str]:
-        """The command that writes a pod's output as long as it lasts."""
+        """The command that writes a pod's output as long as it lasts, and ends when its standard input does.
+
+        In a kind node it reads the file the container runtime writes, which goes on while the kubelet is stopped.
+        """
+        found = next((each for each in list_pods(self.state.proxy, [namespace]) if each.name == pod), None)
+        if self.state.cluster and found is not None and found.node:
+            directory = f"/var/log/pods/{namespace}_{pod}_{found.uid}"
+            return KindNode(found.node).follow_argv(f"{directory}/{found.containers[0].name}/0.log")
         return self._kubectl.argv("-n", namespace, "logs", "--follow", pod)
 
     def service_address(self, namespace: str, name: str) -> str:

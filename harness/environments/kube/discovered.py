@@ -23,15 +23,18 @@ def endpoint_targets(endpoints: Sequence[Object], services: Sequence[Object], po
 
 
 def pod_targets(pods: Sequence[Object]) -> list[Target]:
-    """A target for each port of each container of each pod that has an address; one for a container without ports."""
+    """A target for each port of each container of each pod that has an address; one for a container without ports.
+
+    Init containers are among them.
+    """
     found: list[Target] = []
     for pod in pods:
         address = pod.get("status", {}).get("podIP")
-        for container in pod["spec"]["containers"] if address else ():
-            ports = container.get("ports") or [None]
-            for port in ports:
-                labels = {**_namespace(pod), **_pod_labels(pod), **_container_labels(container, port)}
-                found.append(_target(f"{address}:{port['containerPort']}" if port else str(address), labels))
+        for container, further in _containers_of(pod) if address else ():
+            shared = {**_namespace(pod), **_pod_labels(pod), **further}
+            for port in container.get("ports") or [None]:
+                where = _address(address, port["containerPort"]) if port else str(address)
+                found.append(_target(where, {**shared, **_container_labels(container, port)}))
     return found
 
 
@@ -50,17 +53,18 @@ def _of_endpoints(
             for address in subset.get(key) or []:
                 pod = _pod_behind(address, pods)
                 for port in subset.get("ports") or []:
-                    labels = {**_address_labels(address, port, ready), **_behind(pod, int(port["port"]))}
+                    labels = {**_address_labels(address, port, ready), **_behind(pod, port)}
                     if pod is not None:
                         served.setdefault(_name(pod), set()).add(int(port["port"]))
-                    yield _target(f"{address['ip']}:{port['port']}", {**shared, **labels})
+                    yield _target(_address(address["ip"], port["port"]), {**shared, **labels})
     for name, numbers in served.items():
         pod = pods[name]
-        for container in pod["spec"]["containers"]:
+        own = pod.get("status", {}).get("podIP")  # gone from a pod that was evicted
+        for container in pod["spec"]["containers"] if own else ():
             for port in container.get("ports") or []:
                 if port["containerPort"] not in numbers:
                     labels = {**shared, **_pod_labels(pod), **_container_labels(container, port)}
-                    yield _target(f"{pod['status'].get('podIP')}:{port['containerPort']}", labels)
+                    yield _target(_address(own, port["containerPort"]), labels)
 
 
 def _pod_behind(address: Object, pods: Mapping[tuple[str, str], Object]) -> Object | None:
@@ -68,16 +72,35 @@ def _pod_behind(address: Object, pods: Mapping[tuple[str, str], Object]) -> Obje
     return pods.get((target.get("namespace", ""), target.get("name", ""))) if target.get("kind") == "Pod" else None
 
 
-def _behind(pod: Object | None, number: int) -> dict[str, str]:
-    """The labels of the pod an address belongs to, and of the container that declares the port."""
+def _behind(pod: Object | None, served: Object) -> dict[str, str]:
+    """The labels of the pod an address belongs to, and of the last container that declares the port."""
     if pod is None:
         return {}
     labels = _pod_labels(pod)
     for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or []:
-            if port["containerPort"] == number:
-                return {**labels, **_container_labels(container, port)}
+        number = served["port"]
+        port = next((each for each in container.get("ports") or [] if each["containerPort"] == number), None)
+        if port is not None:
+            # The protocol is the Endpoints object's, whichever port of that number the container declares first.
+            labels |= _container_labels(container, {**port, "protocol": served.get("protocol", "TCP")})
     return labels
+
+
+def _containers_of(pod: Object) -> Iterator[tuple[Object, dict[str, str]]]:
+    """Every container, and what is said of each when pods are what is looked for."""
+    status = pod.get("status", {})
+    for key, statuses, init in (
+        ("containers", "containerStatuses", "false"),
+        ("initContainers", "initContainerStatuses", "true"),
+    ):
+        ids = {each["name"]: each.get("containerID", "") for each in status.get(statuses) or []}
+        for container in pod["spec"].get(key) or []:
+            name = container["name"]
+            yield container, {f"{_META}pod_container_id": ids.get(name, ""), f"{_META}pod_container_init": init}
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _address_labels(address: Object, port: Object, ready: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ class Discovery:
                 timeout=_TIMEOUT_S,
             )
             answer.raise_for_status()
-            items = list(answer.json()["items"])
+            items = list(answer.json()["items"] or [])
             self._seen[url] = (time.monotonic(), items)
         return items
 

@@ -38,7 +38,10 @@ def take_down(state: ClusterState) -> None:
     for path in {state.account_kubeconfig, *([state.kubeconfig] if state.cluster else [])}:
         Path(path).unlink(missing_ok=True)
     if state.gpu_file:
-        shutil.rmtree(Path(state.gpu_file).parent, ignore_errors=True)
+        # The directory itself is shown by the nodes of a cluster that goes on.
+        Path(state.gpu_file).unlink(missing_ok=True)
+        if not state.keep:
+            shutil.rmtree(Path(state.gpu_file).parent, ignore_errors=True)
     with suppress(OSError):  # the run's directory may be gone with all else
         replace(state, ended=True).save()
 

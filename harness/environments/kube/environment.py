@@ -58,7 +58,7 @@ class ClusterEnvironment:
         self._state = ClusterState(
             environment=source.environment,
             run_dir=str(self._run_dir),
-            stack=str(self._stack.root.resolve()),
+            stack=self._stack.absolute_path,
             stack_sha256=self._stack.sha256,
             time_scale=time_scale,
             seed=seed,

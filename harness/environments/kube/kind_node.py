@@ -45,7 +45,13 @@ echo "$state"
 """
 _ALLOCATE = r"""
 rm -f "$1"; fallocate -l "$2" "$1" 2>/dev/null && exit 0
-rm -f "$1"; head -c "$2" /dev/zero > "$1" 2>/dev/null || [ -s "$1" ]
+rm -f "$1"; head -c "$2" /dev/zero > "$1" 2>/dev/null || [ -e "$1" ]
+"""
+# Lines are as the container runtime interface has them: time, stream, F or P for a full or a partial line, content.
+_FOLLOW = r"""
+tail -n +1 -F "$1" 2>/dev/null | sed -u 's/^[^ ]* [a-z]* [FP] //' &
+cat > /dev/null
+pkill -P $$ 2>/dev/null; kill $! 2>/dev/null
 """
 _REPLACE = r"""
 cat > "$1.harness" && chmod 644 "$1.harness" && mv "$1.harness" "$1"
@@ -137,6 +143,13 @@ class KindNode:
     def remove(self, path: str) -> None:
         """There is no such file."""
         self.run('rm -f "$1"', path)
+
+    def follow_argv(self, log: str) -> list[str]:
+        """The command that writes a container's log and what is added to it, without the runtime's prefix of each line.
+
+        It ends when its standard input does: the node would go on with a program whose caller was killed.
+        """
+        return ["docker", "exec", "-i", self.name, "sh", "-c", _FOLLOW, "sh", log]
 
     def service(self, order: str, name: str) -> None:
         """``systemctl ORDER NAME`` in the node."""

@@ -45,6 +45,8 @@ class Kubectl:
             )
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise HarnessError(f"{shown}: {error.strerror}") from error
         if done.returncode != 0:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             said = "; ".join(line for line in lines if not line.startswith(_NOISE))
@@ -53,7 +55,12 @@ class Kubectl:
 
     def get(self, *args: str, timeout_s: float = _TIMEOUT_S) -> Any:
         """What ``kubectl get ARGS -o json`` answers. Raises HarnessError."""
-        return json.loads(self.run("get", *args, "-o", "json", timeout_s=timeout_s))
+        answer = self.run("get", *args, "-o", "json", timeout_s=timeout_s)
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            shown = answer[:200].decode(errors="replace")
+            raise HarnessError(f"kubectl get {' '.join(args)}: got {shown!r}, need JSON") from error
 
     def apply(self, objects: Iterable[Mapping[str, Any]], *, timeout_s: float = 120.0) -> None:
         """The objects are there, made or changed in their order. Raises HarnessError naming those refused."""
@@ -71,4 +78,6 @@ class Kubectl:
 
     def patch(self, kind: str, name: str, namespace: str, change: Mapping[str, Any]) -> None:
         """One object, changed by a merge patch. Raises HarnessError, also when there is none."""
-        self.run("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(change))
+        # A file's content may be more than a command line holds.
+        call = ("-n", namespace, "patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
+        self.run(*call, given=json.dumps(change).encode())

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from harness.environments.kube.api_proxy import ask
 from harness.errors import HarnessError
 
 _TIMEOUT_S = 3.0
@@ -54,7 +55,7 @@ def list_pods(proxy: str, namespaces: Iterable[str]) -> tuple[ClusterPod, ...]:
     found: list[ClusterPod] = []
     for namespace in namespaces:
         try:
-            answer = requests.get(f"{proxy}/api/v1/namespaces/{namespace}/pods", timeout=_TIMEOUT_S)
+            answer = ask(f"{proxy}/api/v1/namespaces/{namespace}/pods", timeout_s=_TIMEOUT_S)
             answer.raise_for_status()
             found += [read_pod(raw) for raw in answer.json()["items"]]
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:

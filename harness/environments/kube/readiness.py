@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import requests
 
+from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.pods import ClusterPod
 from harness.stack import Workload
 
@@ -22,37 +23,47 @@ def unready(workloads: Sequence[Workload], pods: Sequence[ClusterPod]) -> Mappin
         own = [
             pod
             for pod in pods
-            if (pod.namespace, pod.workload) == (workload.namespace, workload.name) and not pod.ending
+            if (pod.namespace, pod.owner_kind, pod.workload) == (workload.namespace, workload.kind, workload.name)
+            and not pod.ending
         ]
-        if len(own) < workload.replicas:
-            waiting[workload.name] = f"{len(own)} of {workload.replicas} pods exist"
-        for pod in own:
+        # One that failed stays where it is; what matters is whether another took its place.
+        lasting = [pod for pod in own if pod.phase != "Failed"]
+        missing = len(lasting) < workload.replicas
+        if missing:
+            waiting[workload.name] = f"{len(lasting)} of {workload.replicas} pods exist"
+        for pod in own if missing else lasting:
             if not (pod.ready or pod.phase == "Succeeded"):
                 waiting[pod.name] = _why(pod)
     return waiting
 
 
-def diagnose(name: str, why: str, pods: Sequence[ClusterPod], proxy: str) -> str:
-    """Why something is not ready, with its latest events and the last lines of its output."""
+def diagnose(name: str, why: str, pods: Sequence[ClusterPod], proxy: str, namespaces: Sequence[str] = ()) -> str:
+    """Why something is not ready, with its latest events and the last lines of its output.
+
+    ``namespaces``: where events of a workload may be that has no pods.
+    """
     pod = next((each for each in pods if each.name == name), None)
-    namespaces = [pod.namespace] if pod else sorted({each.namespace for each in pods})
+    looked_in = [pod.namespace] if pod else sorted({*namespaces, *(each.namespace for each in pods)})
     lines = [why]
-    for namespace in namespaces:
+    for namespace in looked_in:
         lines += [f"event {said}" for said in _events(proxy, namespace, name)]
-    for container in pod.containers if pod else ():
+    for container in (*pod.init_containers, *pod.containers) if pod else ():
         lines += _log(proxy, pod.namespace, pod.name, container.name) if pod else []
     return "\n    ".join(line[:300] for line in lines)
 
 
 def _why(pod: ClusterPod) -> str:
-    waiting = "; ".join(f"container {each.name}: {each.waiting}" for each in pod.containers if each.waiting)
+    held = [each for each in (*pod.init_containers, *pod.containers) if each.waiting]
+    # Whoever waits for another to initialize the pod says nothing of its own.
+    causes = [each for each in held if not each.waiting.startswith("PodInitializing")] or held
+    waiting = "; ".join(f"container {each.name}: {each.waiting}" for each in causes)
     conditions = "; ".join(f"{name} {said}" for name, said in pod.conditions.items() if name != "ContainersReady")
     return waiting or conditions or f"phase {pod.phase}"
 
 
 def _events(proxy: str, namespace: str, name: str) -> list[str]:
     with suppress(requests.RequestException, ValueError, KeyError, TypeError):
-        answer = requests.get(f"{proxy}/api/v1/namespaces/{namespace}/events", timeout=_TIMEOUT_S)
+        answer = ask(f"{proxy}/api/v1/namespaces/{namespace}/events", timeout_s=_TIMEOUT_S)
         answer.raise_for_status()
         # Objects a controller makes carry their owner's name and something behind it.
         about = [e for e in answer.json()["items"] if str(e["involvedObject"].get("name", "")).startswith(name)]
@@ -64,10 +75,10 @@ def _events(proxy: str, namespace: str, name: str) -> list[str]:
 
 def _log(proxy: str, namespace: str, pod: str, container: str) -> list[str]:
     with suppress(requests.RequestException):
-        answer = requests.get(
+        answer = ask(
             f"{proxy}/api/v1/namespaces/{namespace}/pods/{pod}/log",
             params={"container": container, "tailLines": str(_LINES)},
-            timeout=_TIMEOUT_S,
+            timeout_s=_TIMEOUT_S,
         )
         if answer.ok:
             return answer.text.splitlines()[-_LINES:]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,11 @@ from harness import gpu
 from harness.environments.kube.kind_cluster import GPU_DIR, KindCluster, kind_version, node_root, require_tools
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.state import run_label
-from harness.environments.kube.vocabulary import ALLOWED, NAMESPACE
+from harness.environments.kube.vocabulary import ALLOWED, MANAGED, NAMESPACE
 from harness.errors import HarnessError, InputError, Mistake
 
 CLUSTER_CONFIG = Path(__file__).resolve().parents[3] / "fixtures" / "kind" / "cluster.yaml"
 GPU_FILE = "devices"
-_KEPT = "harness-kept"
 
 Progress = Callable[[str], None]
 Watch = Callable[[], None]
@@ -32,13 +32,14 @@ Watch = Callable[[], None]
 class ClusterChoice:
     """What was asked of a cluster.
 
-    ``node_image``: of kind's nodes, None for kind's own; ``keep``: whether the
-    kind cluster outlives the run, to be used by the next one that keeps. ``context`` and ``namespaces``: of a cluster
+    ``node_image``: of kind's nodes, None for kind's own; ``keep``: whether the kind cluster, called ``name``, outlives
+    the run, to be used by the next one that keeps it. ``context`` and ``namespaces``: of a cluster
     that exists.
     """
 
     node_image: str | None = None
     keep: bool = False
+    name: str = ""
     context: str | None = None
     namespaces: tuple[str, ...] = ()
 
@@ -79,10 +80,10 @@ class KindSource:
         """Raises HarnessError when a program that kind needs is missing."""
         require_tools()
         self.keep = choice.keep
-        self.cluster = _KEPT if choice.keep else _cluster_name(run_dir)
+        self.cluster = choice.name if choice.keep else _cluster_name(run_dir)
         self.kubeconfig = run_dir / "cluster.kubeconfig"
         self.context = f"kind-{self.cluster}"
-        self.gpu_file: Path | None = (_kept_directory() if choice.keep else run_dir / "gpu") / GPU_FILE
+        self.gpu_file: Path | None = (_kept_directory(choice.name) if choice.keep else run_dir / "gpu") / GPU_FILE
         self._node_image = choice.node_image
         self._run_dir = run_dir
         self._kind = KindCluster(self.cluster, self.kubeconfig)
@@ -99,6 +100,7 @@ class KindSource:
         if self.keep and self._kind.exists():
             progress(f"using the kept cluster {self.cluster}")
             self._kind.write_kubeconfig()
+            self._require_unused()
         else:
             self.gpu_file.parent.mkdir(parents=True, exist_ok=True)
             config = _config()
@@ -107,6 +109,16 @@ class KindSource:
                 node["extraMounts"] = [*node.get("extraMounts", []), mount]
             self._kind.create(config, self._run_dir, image=self._node_image, progress=progress, watch=watch)
         return self._kind.kubectl
+
+    def _require_unused(self) -> None:
+        """Raises HarnessError when another run has its stack in the kept cluster, or was killed with it there."""
+        found = self._kind.kubectl.get("namespaces", "-l", MANAGED)["items"]
+        if found:
+            runs = sorted({each["metadata"]["labels"][MANAGED] for each in found})
+            raise HarnessError(
+                f"the kept cluster {self.cluster} holds the stack of run {', '.join(runs)}: wait until that is over; "
+                "if it was killed, `harness down` with its directory, or `harness down --kept` for the whole cluster"
+            )
 
     def give(self, images: Sequence[str], *, progress: Progress) -> None:
         """Loads them into the nodes that take pods."""
@@ -227,14 +239,14 @@ def workers_of(admin: Kubectl) -> tuple[str, ...]:
     return tuple(sorted(free)) or tuple(each["metadata"]["name"] for each in found)
 
 
-def remove_kept() -> None:
-    """Removes what the kept cluster has outside of Docker."""
-    shutil.rmtree(_kept_directory(), ignore_errors=True)
-
-
-def kept_cluster(kubeconfig: Path) -> KindCluster:
-    """The kept cluster, there or not."""
-    return KindCluster(_KEPT, kubeconfig)
+def delete_kept(name: str) -> bool:
+    """Whether there was a kept cluster of this name; now there is none. Raises HarnessError."""
+    with tempfile.TemporaryDirectory(prefix="harness-kept-") as directory:
+        cluster = KindCluster(name, Path(directory) / "kubeconfig")
+        found = cluster.exists()
+        cluster.delete()
+    shutil.rmtree(_kept_directory(name), ignore_errors=True)
+    return found
 
 
 def _cluster_name(run_dir: Path) -> str:
@@ -243,10 +255,10 @@ def _cluster_name(run_dir: Path) -> str:
     return f"harness-{label}-{hashlib.sha256(str(run_dir).encode()).hexdigest()[:6]}"
 
 
-def _kept_directory() -> Path:
+def _kept_directory(name: str) -> Path:
     """A kept cluster outlives every run, and so does the directory its nodes show."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "harness" / _KEPT
+    return state / "harness" / name
 
 
 def _config() -> dict[str, Any]:

@@ -52,9 +52,10 @@ def config_file(volume: Mapping[str, Any], path: str) -> tuple[str, str]:
 
 def _shown_path(pod: ClusterPod, name: str, node: KindNode) -> str:
     """A volume through the mounts of a container's first process."""
-    for status, container in zip(pod.containers, pod.spec["containers"], strict=False):
+    ids = {status.name: status.id for status in pod.containers}
+    for container in pod.spec["containers"]:
         mount = next((each for each in container.get("volumeMounts", []) if each["name"] == name), None)
-        processes = node.processes([status.id]) if mount else []
+        processes = node.processes([ids.get(container["name"], "")]) if mount else []
         if mount and processes:
             return f"/proc/{processes[0].pid}/root{mount['mountPath']}"
     raise HarnessError(f"volume {name} of pod {pod.name} can be reached only while a container shows it, and none does")

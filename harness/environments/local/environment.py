@@ -132,7 +132,7 @@ class LocalEnvironment:
         assert self._block is not None
         return NodeState(
             run_dir=str(self._run_dir),
-            stack=str(self._stack.root.resolve()),
+            stack=self._stack.absolute_path,
             stack_sha256=self._stack.sha256,
             time_scale=self._time_scale,
             seed=self._seed,

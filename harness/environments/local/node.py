@@ -111,9 +111,6 @@ class LocalNode:
                 return stat.rpartition(")")[2].split()[0]
         return None
 
-    def hurry_restart(self, pod: str, namespace: str) -> None:
-        """Nothing: the node's supervisor restarts what ran for a second at once."""
-
     def keep_down(self, pod: str, namespace: str) -> None:
         """The pod ends and is not started again. Raises HarnessError when the supervisor does not answer."""
         self._supervise(pod, namespace, self._supervisor.stop)

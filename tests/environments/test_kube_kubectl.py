@@ -1,0 +1,211 @@
+"""How kubectl is called, for which cluster, and what becomes of what it says; kubectl itself is a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.environments.kube.kubectl import Kubectl
+from harness.errors import HarnessError
+
+# Answers each call it was told to expect once; a call that was not expected is an error of its own.
+PROGRAM = """\
+#!/bin/sh
+cd "$(dirname "$0")/$(basename "$0").calls" || exit 99
+said=$(printf '%s\\n' "$@")
+for call in call-*; do
+    [ -d "$call" ] && [ "$(cat "$call/argv")" = "$said" ] || continue
+    mv "$call" "done-$call" && cd "done-$call" || exit 99
+    cat > given
+    cat out; cat err >&2
+    . ./then
+done
+echo "not expected: $*" >&2
+printf '%s\\n' "$*" >> not-expected
+exit 99
+"""
+
+
+class Program:
+    """A program of this name, first on PATH, which a test tells what it will be asked."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
+        self._calls = folder / f"{name}.calls"
+        self._calls.mkdir()
+        self.path.write_text(PROGRAM, encoding="utf-8")
+        self.path.chmod(0o755)
+        self._told = 0
+
+    def expects(self, *argv: str, out: str = "", err: str = "", code: int = 0, then: str = "") -> None:
+        """One call with exactly these arguments; ``then`` are commands it runs at its end."""
+        self._told += 1
+        call = self._calls / f"call-{self._told:03d}"
+        call.mkdir()
+        for name, text in {"argv": "\n".join(argv), "out": out, "err": err, "then": f"{then}\nexit {code}\n"}.items():
+            (call / name).write_text(text, encoding="utf-8")
+
+    def given(self, number: int = 1) -> str:
+        """What the call that was told as this one got on standard input."""
+        return (self._calls / f"done-call-{number:03d}" / "given").read_text(encoding="utf-8")
+
+
+def left_in(calls: Path) -> list[str]:
+    """Calls that were expected and did not come, and those that came unexpected."""
+    waiting = [(path / "argv").read_text(encoding="utf-8") for path in sorted(calls.glob("call-*"))]
+    extra = calls / "not-expected"
+    return [*waiting, *(extra.read_text(encoding="utf-8").splitlines() if extra.exists() else [])]
+
+
+class FakeKubectl(Program):
+    """``kubectl`` for one kubeconfig and context: any other is a call that was not expected."""
+
+    def __init__(self, folder: Path, kubeconfig: Path, context: str) -> None:
+        super().__init__(folder, "kubectl")
+        self.cluster = (f"--kubeconfig={kubeconfig}", f"--context={context}")
+
+    def asked(self, *argv: str, timeout_s: int = 60, **answer: Any) -> None:
+        """One call of ``Kubectl.run``."""
+        self.expects(*self.cluster, "--request-timeout", f"{timeout_s}s", *argv, **answer)
+
+
+@contextmanager
+def on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of programs, first on PATH; at the end each was asked just what it was told to expect."""
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    yield folder
+    assert {str(calls.name): left for calls in folder.glob("*.calls") if (left := left_in(calls))} == {}
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubectl]:
+    with on_path(tmp_path / "bin", monkeypatch) as folder:
+        yield FakeKubectl(folder, tmp_path / "config", "ctx")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Kubectl:
+    return Kubectl(tmp_path / "config", "ctx")
+
+
+def test_every_call_names_the_cluster_and_none_falls_back_to_the_users_own(
+    kubectl: FakeKubectl, cluster: Kubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/the/users/own")
+    kubectl.asked("get", "pods", "-o", "json", out='{"items": []}')
+    kubectl.asked("apply", "-f", "-", timeout_s=120)
+    kubectl.asked(
+        *("delete", "-f", "-", "--ignore-not-found", "--wait=true", "--timeout=60s"),
+        timeout_s=70,
+    )
+    kubectl.asked("-n", "n", "patch", "deployment", "d", "--type=merge", "--patch-file=/dev/stdin")
+    assert cluster.get("pods") == {"items": []}
+    cluster.apply([{"kind": "Pod"}])
+    cluster.delete([{"kind": "Pod"}])
+    cluster.patch("deployment", "d", "n", {"spec": {}})
+    assert cluster.argv("proxy")[0] == str(kubectl.path)
+    assert cluster.argv("proxy")[1:] == [*kubectl.cluster, "proxy"]
+
+
+def test_objects_are_applied_as_one_list_in_their_order(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    kubectl.asked("apply", "-f", "-", timeout_s=120)
+    cluster.apply({"kind": kind} for kind in ("Namespace", "Pod"))
+    assert json.loads(kubectl.given()) == {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [{"kind": "Namespace"}, {"kind": "Pod"}],
+    }
+
+
+def test_nothing_to_apply_or_delete_is_no_call(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    cluster.apply([])
+    cluster.delete([])
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "further"), [(None, []), (2, ["--grace-period=2"]), (0, ["--grace-period=0", "--force"])]
+)
+def test_a_deletion_waits_and_gives_as_much_grace_as_it_is_told(
+    kubectl: FakeKubectl, cluster: Kubectl, grace_s: int | None, further: list[str]
+) -> None:
+    waiting = ("--wait=true", "--timeout=7s")
+    kubectl.asked("delete", "-f", "-", "--ignore-not-found", *waiting, *further, timeout_s=17)
+    cluster.delete([{"kind": "Pod"}], wait_s=7, grace_s=grace_s)
+    assert [each["kind"] for each in json.loads(kubectl.given())["items"]] == ["Pod"]
+
+
+def test_a_change_longer_than_a_command_line_gets_there(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    kubectl.asked("-n", "n", "patch", "configmap", "rules", "--type=merge", "--patch-file=/dev/stdin")
+    change = {"data": {"rules.yml": "x" * 300_000}}
+    cluster.patch("configmap", "rules", "n", change)
+    assert json.loads(kubectl.given()) == change
+
+
+def test_a_call_that_fails_is_told_in_kubectls_words_without_its_noise(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    noise = "WARNING: version difference between client and server\nWarning: v1 is deprecated\n"
+    kubectl.asked("apply", "-f", "-", timeout_s=120, err=f"{noise}error: a\nerror: b\n", code=1)
+    with pytest.raises(HarnessError) as caught:
+        cluster.apply([{"kind": "Pod"}])
+    assert str(caught.value) == "kubectl apply -f -: error: a; error: b"
+
+
+def test_a_call_that_fails_without_a_word_tells_its_status(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    kubectl.asked("get", "pods", "-o", "json", err="Warning: old\n", code=3)
+    with pytest.raises(HarnessError, match=r"^kubectl get pods -o json: exit status 3$"):
+        cluster.get("pods")
+
+
+def test_warnings_of_a_call_that_succeeds_are_none_of_its_output(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    kubectl.asked("version", out="v1\n", err="Warning: old\n")
+    assert cluster.run("version") == b"v1\n"
+
+
+@pytest.mark.parametrize("said", ["", "<html>", "[1"])
+def test_an_answer_that_is_no_json_is_an_error_of_the_harness(
+    kubectl: FakeKubectl, cluster: Kubectl, said: str
+) -> None:
+    kubectl.asked("get", "pods", "-o", "json", out=said)
+    with pytest.raises(HarnessError, match=r"kubectl get pods: got .*, need JSON"):
+        cluster.get("pods")
+
+
+def test_an_answer_that_does_not_come_is_given_up(
+    cluster: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on_path(tmp_path / "slow", monkeypatch) as folder:
+        (folder / "kubectl").write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+        (folder / "kubectl").chmod(0o755)
+        # kubectl gets five seconds more to give up by itself; a time below zero leaves less of them.
+        with pytest.raises(HarnessError, match=r"kubectl get pods -o json: no answer within -4\.8 s"):
+            cluster.get("pods", timeout_s=-4.8)
+
+
+def test_a_missing_kubectl_is_named_with_where_to_get_it(
+    cluster: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HarnessError, match="kubectl is not on PATH; install it"):
+        cluster.argv("version")
+    with pytest.raises(HarnessError, match="kubectl is not on PATH"):
+        cluster.get("pods")
+
+
+def test_a_kubectl_that_cannot_be_run_is_an_error_of_the_harness(
+    cluster: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    shutil.copy("/bin/true", broken / "kubectl")
+    (broken / "kubectl").write_bytes(b"\x7fELF no program")
+    (broken / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(broken))
+    with pytest.raises(HarnessError, match=r"kubectl get pods -o json: Exec format error"):
+        cluster.get("pods")

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs browser certify test check e2e test-torch bench gpu sample clean
+.PHONY: setup programs browser certify certify-kind test test-kind check e2e test-torch bench gpu sample clean
 
 setup: programs .venv/.complete
 
@@ -26,6 +26,14 @@ browser:
 certify: setup
 	@$(BIN)/harness certify
 
+# The same in a kind cluster. Without a registry: make certify-kind HARNESS_IMAGES=offline KIND_NODE_IMAGE=…
+certify-kind: setup
+	@$(BIN)/harness certify --environment kind
+
+# The tests that need a kind cluster: docker, kind and kubectl have to be there, and debian:bookworm-slim.
+test-kind: setup
+	$(BIN)/pytest -q -m cluster -p no:randomly
+
 # All tests: style and types, unit tests, and those with real servers.
 test: check e2e
 
@@ -33,7 +41,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m 'not e2e'
+	$(BIN)/pytest -q -m 'not e2e and not cluster'
 
 e2e: setup browser
 	$(BIN)/pytest -q -m e2e --numprocesses 3 --dist loadgroup

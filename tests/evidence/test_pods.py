@@ -51,3 +51,13 @@ def test_an_environment_that_cannot_be_asked_is_a_gap(written: Written) -> None:
 
 def test_a_restart_while_it_could_not_be_asked_is_seen_afterwards(written: Written) -> None:
     assert seen(written, [container(7)], None, [container(9)]) == [("gap", None), ("pod", "started")]
+
+
+def test_a_pod_that_is_gone_and_its_successor_are_events(written: Written) -> None:
+    looks = seen(written, [container(7)], [], [container(9)])
+    assert looks == [("pod", "gone"), ("pod", "started")]
+
+
+def test_a_pod_that_appears_without_running_yet_is_no_event_until_it_does(written: Written) -> None:
+    assert seen(written, [], [container(None, running=False)]) == []
+    assert seen(written, [], [container(None, running=False)], [container(9)]) == [("pod", "started")]

@@ -33,11 +33,12 @@ _FRESH_S = 0.8
 
 
 class Discovery:
-    """What the API server says, looked at again once it is no longer fresh. Safe to use from several threads."""
+    """What the API server says, looked at again after ``fresh_s``. Safe to use from several threads."""
 
-    def __init__(self, url: str, account: Path = _ACCOUNT) -> None:
+    def __init__(self, url: str, account: Path = _ACCOUNT, fresh_s: float = _FRESH_S) -> None:
         self._url = url
         self._account = account
+        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
 
@@ -58,7 +59,7 @@ class Discovery:
 
     def _look(self, url: str) -> list[Mapping[str, Any]]:
         seen_s, items = self._seen.get(url, (float("-inf"), []))
-        if time.monotonic() - seen_s > _FRESH_S:
+        if time.monotonic() - seen_s > self._fresh_s:
             token = (self._account / "token").read_text(encoding="utf-8")
             answer = requests.get(
                 url,
@@ -84,7 +85,7 @@ def serve(discovery: Discovery, port: int) -> ThreadingHTTPServer:
                 return
             try:
                 found = discovery.targets(asked.get("role", ["endpoints"])[0], asked.get("namespace", []))
-            except (requests.RequestException, OSError, ValueError, KeyError) as error:
+            except (requests.RequestException, OSError, ValueError, KeyError, TypeError) as error:
                 sys.stderr.write(f"discovery: {error}\n")
                 self.send_error(503)
                 return

@@ -15,6 +15,8 @@ from harness.environments.kube.vocabulary import MANAGED
 from harness.errors import HarnessError
 
 _DELETE_S = 120.0
+# With all that belongs to it, and not before that is gone too.
+_GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
 # What the harness makes outside of any namespace.
 _CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclasses"
 # What a stack and the harness put into namespaces that are somebody else's.
@@ -35,7 +37,7 @@ def take_down(state: ClusterState) -> None:
         KindCluster(state.cluster, Path(state.kubeconfig)).delete()
     elif Path(state.kubeconfig).exists():
         _remove_made(state)
-    for path in {state.account_kubeconfig, *([state.kubeconfig] if state.cluster else [])}:
+    for path in (state.account_kubeconfig, state.kubeconfig):  # both are copies of the run's own
         Path(path).unlink(missing_ok=True)
     if state.gpu_file:
         # The directory itself is shown by the nodes of a cluster that goes on.
@@ -55,10 +57,9 @@ def _remove_made(state: ClusterState) -> None:
     calls: list[tuple[str, ...]] = [("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false")]
     for namespace in state.namespaces:
         if namespace not in own:
-            waiting = ("--wait=true", f"--timeout={_DELETE_S:g}s")
-            calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *waiting))
+            calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:
-        calls.append(("delete", "namespaces", *sorted(own), "--wait=true", f"--timeout={_DELETE_S:g}s"))
+        calls.append(("delete", "namespaces", *sorted(own), *_GONE))
     for call in calls:
         try:
             admin.run(*call, timeout_s=_DELETE_S + 10)

@@ -219,6 +219,11 @@ def _finish(each: dict[str, Any], additions: Additions) -> None:
     metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
     if each["kind"] not in _WORKLOADS:
         return
+    if each["kind"] != "Pod":
+        # What the controller makes has to be found by the label too: a claim outlives its StatefulSet.
+        for made in (each["spec"]["template"], *each["spec"].get("volumeClaimTemplates", [])):
+            made.setdefault("metadata", {})
+            made["metadata"]["labels"] = {**(made["metadata"].get("labels") or {}), MANAGED: additions.run}
     spec = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]
     for container in (*spec.get("initContainers", []), *spec["containers"]):
         reference, pull = additions.image(container["image"])

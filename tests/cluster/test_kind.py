@@ -1,0 +1,129 @@
+"""The shipped stack on a real kind cluster: the same experiments, the same verdicts, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import ClusterRunner
+from tests.e2e.conftest import CHECKOUT, Runner
+
+pytestmark = pytest.mark.cluster
+
+Objects = set[tuple[str, str, str]]
+TWO = ("model-volume-full.yaml", "gpu-overheats.yaml")
+
+
+def test_everything_that_is_shipped_for_a_cluster_passes_and_is_gone_afterwards(
+    runner: ClusterRunner, cluster_before: Objects
+) -> None:
+    outcome = runner.in_cluster("--load-workers", "2", timeout_s=900)
+    short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
+    assert (outcome.code, short) == (0, []), outcome.out + outcome.err
+    assert outcome.result["environment"] == "kind"
+    assert {"kubernetes", "prometheus", "alertmanager", "kind"} <= outcome.result["versions"].keys()
+    assert any("back" in note for note in outcome.result["not_exercised"])
+    workers = {event["data"].get("worker") for event in outcome.events("load")}
+    assert len(workers) == 2
+    assert runner.objects() == cluster_before
+
+
+def test_a_sabotaged_stack_fails_here_as_it_does_on_the_local_machine(
+    runner: ClusterRunner, cluster_before: Objects, tmp_path: Path
+) -> None:
+    stack = tmp_path / "stack"
+    stack.mkdir()
+    for path in (CHECKOUT / "fixtures" / "stack").iterdir():
+        text = path.read_text(encoding="utf-8")
+        (stack / path.name).write_text(text.replace("temperature_celsius > 80", "temperature_celsius > 800"))
+    outcome = runner.in_cluster("--stack", str(stack), experiments=("gpu-overheats.yaml",))
+    assert outcome.code == 1, outcome.out + outcome.err
+    assert "FAIL" in outcome.verdicts("gpu-overheats").values()
+    assert runner.objects() == cluster_before
+
+
+def test_local_and_kind_agree(runner: ClusterRunner, cluster_before: Objects) -> None:
+    where = ("--environment", "local,kind", "--keep", "--cluster-name", runner.cluster)
+    outcome = runner.certify(*where, experiments=TWO)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "local and kind: 0 disagreements" in outcome.out
+    for name in ("local", "kind"):
+        result = json.loads((outcome.run_dir / name / "result.json").read_text(encoding="utf-8"))
+        assert (result["environment"], result["verdict"]) == (name, "PASS")
+
+
+def test_what_a_killed_run_left_is_healed_by_another_process_and_taken_down(
+    runner: ClusterRunner, cluster_before: Objects
+) -> None:
+    run_dir = runner.root / "run"
+    chosen = ("--experiments", str(CHECKOUT / "experiments" / "model-volume-full.yaml"))
+    process = runner.start("certify", *runner.where(), *chosen, "--report", str(run_dir))
+    wait_for_fault(process, run_dir / "timeline.jsonl")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=20)
+    pods = runner.kubectl("-n", "model-serving", "get", "pods", "-o", "name").split()
+    filled = [pod for pod in pods if filling_file(runner, pod)]
+    assert len(filled) == 2
+    gone, kept = filled
+    runner.kubectl("-n", "model-serving", "delete", gone, "--grace-period=0", "--force")
+    healed = runner.run("heal", str(run_dir))
+    assert healed.code == 0, healed.err
+    assert "volume-fill#1: undone" in healed.out
+    assert not filling_file(runner, kept)
+    down = runner.run("down", str(run_dir))
+    assert down.code == 0, down.err
+    assert runner.objects() == cluster_before
+
+
+def test_a_stack_that_never_becomes_ready_is_a_fail_that_says_why(
+    runner: ClusterRunner, cluster_before: Objects, tmp_path: Path
+) -> None:
+    stack = tmp_path / "stack"
+    stack.mkdir()
+    for path in (CHECKOUT / "fixtures" / "stack").iterdir():
+        text = path.read_text(encoding="utf-8")
+        (stack / path.name).write_text(text.replace("workloads.training]", "workloads.trayning]"))
+    outcome = runner.in_cluster("--stack", str(stack), experiments=("gpu-warm.yaml",))
+    assert outcome.code == 1, outcome.out + outcome.err
+    assert "trayning" in outcome.out
+    assert runner.objects() == cluster_before
+
+
+def test_interrupted_it_leaves_nothing(runner: ClusterRunner, cluster_before: Objects) -> None:
+    run_dir = runner.root / "run"
+    chosen = ("--experiments", str(CHECKOUT / "experiments" / "gpu-overheats.yaml"))
+    process = runner.start("certify", *runner.where(), *chosen, "--report", str(run_dir))
+    wait_for_fault(process, run_dir / "timeline.jsonl")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, out + err
+    assert runner.objects() == cluster_before
+    assert not list(run_dir.glob("*.kubeconfig"))
+
+
+def wait_for_fault(process: subprocess.Popen[str], timeline: Path) -> None:
+    """Returns once the first fault's effect is on record."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if timeline.exists() and '"effect"' in timeline.read_text(encoding="utf-8"):
+            return
+        time.sleep(0.2)
+    raise AssertionError("no fault within 180 s")
+
+
+def filling_file(runner: ClusterRunner, pod: str) -> bool:
+    """Whether the pod's model volume holds the file that fills it."""
+    listed = runner.kubectl("-n", "model-serving", "exec", pod, "--", "ls", "-a", "/models")
+    return ".filled-by-harness" in listed
+
+
+def test_local_runs_need_no_cluster(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    outcome = runner.run("certify", "--environment", "local", "--dry-run")
+    assert (outcome.code, outcome.out.count("\n")) == (0, 1)

@@ -15,6 +15,7 @@ from harness.environments.kube.ending import take_down
 from harness.environments.kube.images import build_images, load_mapping
 from harness.environments.kube.installation import OWN_IMAGE, Installation
 from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.operator import choose_form
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
 from harness.environments.kube.sources import Source, make_gpu
@@ -25,11 +26,8 @@ from harness.environments.receiver import with_receiver
 from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack
 
-# What no cluster of this kind has, whatever the stack.
-_NEVER_EXERCISED = (
-    "the Prometheus operator: its objects are rendered to plain StatefulSets",
-    "Grafana's server: dashboards' queries are asked of Prometheus directly",
-)
+# What no cluster has by itself, whatever the stack.
+_NEVER_EXERCISED = ("Grafana's server: dashboards' queries are asked of Prometheus directly",)
 _POLL_S = 0.5
 
 
@@ -140,8 +138,10 @@ class ClusterEnvironment:
         """The stack and the harness's account are in the cluster, and the API can be read from here. The result is what
         was changed or left out for it."""
         installation = self._installation()
-        discovers = installation.discovers_itself()
-        objects, notes = installation.objects(read_storage(admin), discovers=discovers)
+        form = choose_form(admin, self._stack, time_scale=self._state.time_scale)
+        progress(form.why)
+        discovers = form.by_operator or installation.discovers_itself()
+        objects, notes = installation.objects(read_storage(admin), discovers=discovers, by_operator=form.by_operator)
         admin.apply(objects)
         progress(f"{len(objects)} objects are in the cluster")
         kubectl = account_kubectl(admin, Path(self._state.account_kubeconfig), self._state.own_namespace)
@@ -160,7 +160,7 @@ class ClusterEnvironment:
             **installation.paths(),
         )
         self._state.save()
-        return notes
+        return (form.why, *notes)
 
     def _installation(self) -> Installation:
         return Installation(self._stack, self._images, self._state, own_image=self._own_image())

@@ -36,10 +36,13 @@ class Installation:
     state: ClusterState
     own_image: str
 
-    def objects(self, storage: Storage, *, discovers: bool) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
+    def objects(
+        self, storage: Storage, *, discovers: bool, by_operator: bool = False
+    ) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
         """Every object in the order of making, and what was changed or left out.
 
-        ``discovers``: whether Prometheus asks the Kubernetes API itself.
+        ``discovers``: whether Prometheus asks the Kubernetes API itself. ``by_operator``: whether the cluster's operator
+        makes Prometheus and Alertmanager.
         """
         rendered = self._render(None if discovers else f"http://127.0.0.1:{DISCOVERY_PORT}/targets")
         additions = Additions(
@@ -49,6 +52,7 @@ class Installation:
             gpu_dir=GPU_DIR if self.state.gpu_file else None,
             gpu_file=GPU_FILE,
             storage=storage,
+            by_operator=by_operator,
             lent=self.state.namespaces if self.state.lent else None,
             discovery_image=None if discovers else self.own_image,
         )
@@ -59,7 +63,7 @@ class Installation:
             labelled(each, self.state.run_label)
             for each in account_objects(self.state.namespaces, self.state.own_namespace, lent=self.state.lent)
         ]
-        notes = [note for part in rendered.values() for note in part.notes]
+        notes = [] if by_operator else [note for part in rendered.values() for note in part.notes]
         notes += [] if discovers else [_NO_DISCOVERY]
         return [*namespaces, *account, *others], (*notes, *translation.notes)
 

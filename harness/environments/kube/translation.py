@@ -36,7 +36,8 @@ class Additions:
     ``image``: the reference a pod has to name for an image, and whether a node may pull it. ``gpu_dir``: the nodes'
     directory with the simulated GPU's state; None where devices are real. ``discovery_image``: of the container that
     discovers targets for Prometheus; None where it does so itself. ``lent``: the only namespaces that may be touched;
-    None where the cluster is the harness's own.
+    None where the cluster is the harness's own. ``by_operator``: the cluster's own operator makes Prometheus and
+    Alertmanager of their objects, which are then applied as they are.
     """
 
     run: str
@@ -47,6 +48,7 @@ class Additions:
     storage: Storage
     discovery_image: str | None = None
     lent: Sequence[str] | None = None
+    by_operator: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,13 +61,13 @@ class Translation:
 
 
 def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additions) -> Translation:
-    """The stack for a cluster without the Prometheus operator: its monitoring objects rendered, all else as written."""
+    """The stack for a cluster: its monitoring objects rendered unless an operator is there, all else as written."""
     notes: list[str] = []
-    written = [document for document in stack.documents if not _is_operators(document)]
+    written = [each for each in stack.documents if additions.by_operator or not _is_operators(each)]
     objects = [_adapt(copy.deepcopy(dict(document)), additions, notes) for document in written]
     have = {_key(each) for each in objects}
     for workload in stack.workloads:
-        if workload.operated:
+        if workload.operated and not additions.by_operator:
             name = workload.containers[0].name
             objects += operated_objects(
                 workload,
@@ -74,7 +76,8 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
                 wanted_class=_wanted_class(stack, name),
                 discovery_image=additions.discovery_image if name == "prometheus" else None,
             )
-    objects += [_service(stack, each.namespace, each.name) for each in stack.services if _missing(each, have)]
+    made = () if additions.by_operator else stack.services
+    objects += [_service(stack, each.namespace, each.name) for each in made if _missing(each, have)]
     receiver = next(each for each in stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
     if ("Deployment", receiver.namespace, receiver.name) not in have and not _is_written(stack, receiver):
         objects += operated_objects(receiver, None, storage=additions.storage)

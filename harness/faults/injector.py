@@ -102,7 +102,7 @@ class Injector:
         watch: Callable[[], None] = lambda: None,
     ) -> None:
         """Records what an independent source shows of the fault, or that it shows nothing."""
-        source = FAULTS[entry.fault].source
+        source, poll_s = FAULTS[entry.fault].source, self.world.look_every_s
         problem = ""
 
         def probe() -> str | None:
@@ -117,7 +117,7 @@ class Injector:
             return observed
 
         try:
-            observed = wait_until(probe, what=f"the effect of {_name(entry)}", timeout_s=timeout_s, poll_s=0.02)
+            observed = wait_until(probe, what=f"the effect of {_name(entry)}", timeout_s=timeout_s, poll_s=poll_s)
         except DeadlineExceeded:
             self._note(entry, unseen, observed=f"nothing within {timeout_s:g} s{problem}", source=source)
         else:

@@ -69,6 +69,10 @@ class World(Protocol):
         """
 
     @property
+    def look_every_s(self) -> float:
+        """How often it may be looked whether a fault shows, in real seconds: what a look costs differs."""
+
+    @property
     def run_dir(self) -> Path:
         """The run's own directory, for what undoing needs beside the ledger."""
 

@@ -86,6 +86,8 @@ class SmallWorld:
     def file(self, pod: str, volume: str, name: str) -> Path:
         return self._volume(pod, volume) / name
 
+    look_every_s = 0.02
+
     @property
     def run_dir(self) -> Path:
         return self.root

@@ -163,6 +163,9 @@ class Cluster:
             with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
                 self._kubectl.patch("pod", each.name, namespace, touched)
 
+    # Each look starts a program in a node.
+    look_every_s = 0.2
+
     @property
     def run_dir(self) -> Path:
         """The run's own directory."""

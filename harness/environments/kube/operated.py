@@ -11,6 +11,7 @@ from harness.stack import Container, EnvVar, HttpProbe, Rendered, Volume, Worklo
 
 _NOBODY = 65534
 _CLAIM_BYTES = 2**30
+_POD_IP = EnvVar("POD_IP", field_path="status.podIP")
 
 
 def operated_objects(
@@ -95,7 +96,7 @@ def _container(container: Container, flags: Sequence[str]) -> dict[str, Any]:
         "image": container.image,
         "command": list(container.command),
         "args": [*container.args, *flags],
-        "env": [_variable(each) for each in container.env],
+        "env": [_variable(each) for each in _with_address(container.env)],
         "ports": [{"name": name, "containerPort": port} for name, port in container.ports.items()],
         "volumeMounts": [
             {"name": mount.volume, "mountPath": mount.path, "readOnly": mount.read_only, "subPath": mount.sub_path}
@@ -119,6 +120,13 @@ def _opening(workload: Workload, volumes: Sequence[str]) -> dict[str, Any]:
         "volumeMounts": [{"name": name, "mountPath": f"/volumes/{name}"} for name in volumes],
         "securityContext": {"runAsUser": 0, "runAsNonRoot": False, "allowPrivilegeEscalation": False},
     }
+
+
+def _with_address(variables: Sequence[EnvVar]) -> Sequence[EnvVar]:
+    """With the pod's own address, which arguments may name and the local environment hands to every pod."""
+    if any(each.name == _POD_IP.name for each in variables):
+        return variables
+    return (_POD_IP, *variables)
 
 
 def _variable(variable: EnvVar) -> dict[str, Any]:

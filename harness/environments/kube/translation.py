@@ -17,9 +17,22 @@ from harness.stack import Rendered, Stack, Workload
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 _WORKLOADS = (*_CONTROLLERS, "Pod")
 _OPERATOR_GROUP = "monitoring.coreos.com/"
+# API groups whose objects every cluster knows what to do with. Those of others need definitions and a controller, and
+# a webhook whose server is missing would keep all else out.
+_SERVED_GROUPS = frozenset(
+    {
+        *("", "apps", "autoscaling", "batch", "policy"),
+        *(f"{name}.k8s.io" for name in ("coordination", "discovery", "networking", "node")),
+        *(f"{name}.k8s.io" for name in ("rbac.authorization", "scheduling", "storage")),
+    }
+)
+# These would run pods that no part of the harness knows of, with images that nobody mapped.
+_LEFT_OUT = ("CronJob", "ReplicaSet", "ReplicationController")
+# Every cluster has them, and whoever deletes one has lost more than a run's objects.
+_NEVER_MADE = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 _GPU_VOLUME = "harness-simulated-gpu"
 _GPU_MOUNT = "/run/simulated-gpu"
-_GPU_RESOURCE = "nvidia.com/gpu"
+_GPU_RESOURCES = "nvidia.com/"
 # Waits of a pod that a kubelet counts in whole seconds, one at least. A probe's timeout bounds real work: it stays.
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
@@ -27,6 +40,7 @@ _POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
 # Kinds in the order in which they have to be there.
 _ORDER = ("Namespace", "StorageClass", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap")
 _LAST = (*_CONTROLLERS, "Pod")
+_RECEIVER_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +77,30 @@ class Translation:
 def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additions) -> Translation:
     """The stack for a cluster: its monitoring objects rendered unless an operator is there, all else as written."""
     notes: list[str] = []
-    written = [each for each in stack.documents if additions.by_operator or not _is_operators(each)]
+    documents = [each for each in stack.documents if additions.by_operator or not _is_operators(each)]
+    written = [each for each in documents if _is_operators(each) or _is_served(each, notes)]
     objects = [_adapt(copy.deepcopy(dict(document)), additions, notes) for document in written]
     have = {_key(each) for each in objects}
     for workload in stack.workloads:
         if workload.operated and not additions.by_operator:
             name = workload.containers[0].name
+            wanted = _wanted_class(stack, name)
+            _choose_class(wanted, f"{workload.kind}/{workload.name}", additions, notes)
             objects += operated_objects(
                 workload,
                 rendered.get(name),
                 storage=additions.storage,
-                wanted_class=_wanted_class(stack, name),
+                wanted_class=wanted,
                 discovery_image=additions.discovery_image if name == "prometheus" else None,
             )
     made = () if additions.by_operator else stack.services
     objects += [_service(stack, each.namespace, each.name) for each in made if _missing(each, have)]
     receiver = next(each for each in stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
-    if ("Deployment", receiver.namespace, receiver.name) not in have and not _is_written(stack, receiver):
+    if (receiver.kind, receiver.namespace, receiver.name) not in have:
         objects += operated_objects(receiver, None, storage=additions.storage)
     objects.append(_capture_service(receiver))
-    objects += [
-        _namespace(name) for name in sorted(_namespaces(objects) - {each[2] for each in have if each[0] == "Namespace"})
-    ]
+    named = {each[2] for each in have if each[0] == "Namespace"}
+    objects += [_namespace(name) for name in sorted(_namespaces(objects) - named - _NEVER_MADE)]
     if additions.lent is not None:
         objects = list(confine(objects, additions.lent, notes))
     for each in objects:
@@ -105,8 +121,12 @@ def _is_operators(document: Manifest) -> bool:
     return str(document.get("apiVersion", "")).startswith(_OPERATOR_GROUP)
 
 
-def _is_written(stack: Stack, workload: Workload) -> bool:
-    return any(each.get("kind") in _WORKLOADS and each["metadata"]["name"] == workload.name for each in stack.documents)
+def _is_served(document: Manifest, notes: list[str]) -> bool:
+    group, slash, _ = str(document.get("apiVersion", "")).rpartition("/")
+    served = (group if slash else "") in _SERVED_GROUPS and document["kind"] not in _LEFT_OUT
+    if not served:
+        notes.append(f"{document['kind']}/{document['metadata']['name']}: needs a controller that is not here")
+    return served
 
 
 def _missing(service: Any, have: set[tuple[str, str, str]]) -> bool:
@@ -151,7 +171,7 @@ def _service(stack: Stack, namespace: str, name: str) -> dict[str, Any]:
 
 
 def _capture_service(receiver: Workload) -> dict[str, Any]:
-    port = next(iter(receiver.containers[0].ports.values()))
+    port = next(iter(receiver.containers[0].ports.values()), _RECEIVER_PORT)
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -169,11 +189,16 @@ def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> 
         _adapt_pod(spec, title, additions, notes)
     for claim in _claims(document):
         wanted = claim.get("spec", {}).get("storageClassName")
-        chosen = additions.storage.choose(wanted)
-        if wanted and chosen != wanted:
-            claim["spec"]["storageClassName"] = chosen
-            notes.append(f"{title}: there is no storage class {wanted} here, it gets {chosen or 'none'}")
+        if wanted:
+            claim["spec"]["storageClassName"] = _choose_class(wanted, title, additions, notes)
     return document
+
+
+def _choose_class(wanted: str | None, title: str, additions: Additions, notes: list[str]) -> str | None:
+    chosen = additions.storage.choose(wanted)
+    if wanted and chosen != wanted:
+        notes.append(f"{title}: there is no storage class {wanted} here, it gets {chosen or 'none'}")
+    return chosen
 
 
 def _claims(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -202,9 +227,11 @@ def _adapt_container(container: dict[str, Any], title: str, additions: Additions
         variables["SIMULATED_GPU"] = f"{_GPU_MOUNT}/{additions.gpu_file}"
         mount = {"name": _GPU_VOLUME, "mountPath": _GPU_MOUNT}
         container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
-        for part in container.get("resources", {}).values():
-            if isinstance(part, dict) and part.pop(_GPU_RESOURCE, None) is not None:
-                notes.append(f"{title}: no {_GPU_RESOURCE} is asked for, the device is simulated and shared")
+        for part in ("limits", "requests"):
+            asked: dict[str, Any] = container.get("resources", {}).get(part, {})
+            for name in [name for name in asked if name.startswith(_GPU_RESOURCES)]:
+                del asked[name]
+                notes.append(f"{title}: no {name} is asked for, the device is simulated and shared")
     stated = {variable["name"] for variable in container.get("env", [])}
     added = [{"name": name, "value": value} for name, value in variables.items() if name not in stated]
     # First, so that the manifest's own variables may refer to them.

@@ -162,6 +162,8 @@ class LocalNode:
         """The pod's own copy of a ConfigMap's file holds this text at once."""
         self.write_file(pod, namespace, volume, name, text.encode())
 
+    look_every_s = 0.02
+
     @property
     def run_dir(self) -> Path:
         """The run's own directory."""

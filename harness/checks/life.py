@@ -110,14 +110,15 @@ def _fired_again(case: Case, history: AlertHistory, inactive: StateChange) -> St
 
 
 def _faults_gone(case: Case) -> tuple[list[Event], list[str]]:
-    """What shows each fault gone, and the names of those that stayed. One without an undo is over with its effect."""
+    """What shows each fault going and gone, and the names of those that stayed. One without an undo is over with its
+    effect."""
     gone: list[Event] = []
     staying = []
     for name, seen in case.window.faults_by_name().items():
         if "undo-failed" in seen or "not-cleared" in seen:
             staying.append(name)
         elif "undone" in seen or "cleared" in seen:
-            gone += [seen[status] for status in ("undone", "cleared") if status in seen]
+            gone += [seen[status] for status in ("undoing", "undone", "cleared") if status in seen]
         elif "injected" in seen and seen["injected"].data.get("undoable"):
             staying.append(name)
         elif "effect" in seen:

@@ -86,6 +86,8 @@ class Injector:
             raise HarnessError(f"no fault is named {entry.fault!r}: another version of the harness put it in")
         undo = FAULTS[entry.fault].undo
         if undo is not None:
+            # Of several pods the first may be whole before the last: from here on the stack may see the fault gone.
+            self._note(entry, "undoing", target=_target(entry.record))
             undo(self.world, entry.record)
         # Told before the ledger is on disk, which may take long: the stack sees the fault gone from here on.
         self._note(entry, "undone", target=_target(entry.record))

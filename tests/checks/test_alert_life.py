@@ -163,6 +163,14 @@ def test_an_alert_that_resolves_while_the_fault_is_in_fails() -> None:
     assert (result.verdict, "still in" in result.summary) == (FAIL, True)
 
 
+@pytest.mark.parametrize(("began_s", "verdict"), [(37.0, PASS), (39.9, FAIL)])
+def test_while_a_fault_is_being_undone_it_may_resolve(began_s: float, verdict: Verdict) -> None:
+    """Of two pods one was whole at 38 s, the other at 40 s."""
+    slow = passing().fault(began_s, "undoing").without_one("rule", at_s=41.0).rule(38.0, "inactive")
+    slow = slow.without_one("notice", status="resolved").notice(39.0, "resolved")
+    assert judged(slow).verdict("alert Hot: resolved") is verdict
+
+
 def test_an_alert_that_fires_again_after_the_fault_fails() -> None:
     """It resolved in time, and that was told; but it came back and stayed."""
     again = passing().rule(50.0, "firing")

@@ -1,4 +1,4 @@
-"""What stands for the Prometheus operator: the StatefulSets, configuration and Services of Prometheus and Alertmanager."""
+"""What stands for the Prometheus operator: StatefulSets, configuration and Services of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.environments.kube.discovery import PORT
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.translation import Translation, translate
 from harness.environments.receiver import with_receiver
-from harness.stack import Stack, load_stack
+from harness.stack import Stack, load_stack, render_prometheus
 from tests.environments.test_kube_translation import STORAGE, additions, environment, find, pod_spec, rendered, titles
 
 SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
@@ -100,14 +100,8 @@ def test_the_configuration_lies_where_its_command_line_looks(shipped: Stack, nam
 
 def test_promtool_takes_what_the_volume_shows(shipped: Stack, tmp_path: Path) -> None:
     # With discovery over HTTP: not every promtool knows the other.
-    stack = shipped
-    config = {
-        **rendered(stack),
-        "prometheus": __import__("harness.stack").stack.render_prometheus(
-            stack, None, time_scale=60, discovery_url="http://127.0.0.1:1/targets"
-        ),
-    }
-    made = translate(stack, config, additions())
+    over_http = render_prometheus(shipped, None, time_scale=60, discovery_url="http://127.0.0.1:1/targets")
+    made = translate(shipped, {**rendered(shipped), "prometheus": over_http}, additions())
     spec = pod_spec(find(made, "StatefulSet", "prometheus-model-monitoring"))
     (volume,) = [each["configMap"] for each in spec["volumes"] if "configMap" in each]
     data = find(made, "ConfigMap", volume["name"])["data"]

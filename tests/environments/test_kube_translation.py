@@ -1,4 +1,4 @@
-"""What becomes of a stack's manifests in a cluster: what stays as written, what a run adds, in which order it is made."""
+"""What becomes of a stack's manifests in a cluster: what stays as written, what a run adds, and in which order."""
 
 from __future__ import annotations
 

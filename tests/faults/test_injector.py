@@ -71,7 +71,9 @@ def test_healing_undoes_in_reverse_and_closes(injector: Injector, told: Told, wo
     told.events.clear()
     assert injector.heal() == []
     assert told.steps == [
+        ("gpu-throttle#2", "undoing"),
         ("gpu-throttle#2", "undone"),
+        ("volume-fill#1", "undoing"),
         ("volume-fill#1", "undone"),
         ("gpu-throttle#2", "cleared"),
         ("volume-fill#1", "cleared"),
@@ -238,3 +240,17 @@ class TestFillingVolumes:
         world.used_bytes, world.volume_bytes = used, size
         with pytest.raises(HarnessError, match="models"):
             fill(injector, percent=95.0)
+
+
+def test_metal_gets_the_time_it_takes_to_warm_up(injector: Injector, told: Told) -> None:
+    injector.effect_timeout_s = 0.0
+    injector.time_scale = 60.0
+    injector.inject("gpu-cooling-lost", gpu=1, celsius=86.0)
+    assert told.steps[-1] == ("gpu-cooling-lost#1", "effect")
+
+
+def test_no_more_time_than_that(injector: Injector, told: Told) -> None:
+    injector.effect_timeout_s = 0.0
+    injector.time_scale = 1e6
+    injector.inject("gpu-cooling-lost", gpu=1, celsius=86.0)
+    assert told.steps[-1] == ("gpu-cooling-lost#1", "no-effect")

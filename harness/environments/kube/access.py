@@ -16,10 +16,10 @@ from harness.environments.kube.vocabulary import ACCOUNT
 
 _TOKEN = f"{ACCOUNT}-token"
 _TOKEN_S = 30.0
-# In each namespace of the stack: what runs there, read; a pod ended or made to look at its ConfigMaps; a ConfigMap
-# changed; a workload scaled. Reading a Secret, making objects and opening a shell are not among it.
+# In each namespace of the stack: what runs there, read; a pod made to look at its ConfigMaps; a ConfigMap changed; a
+# workload scaled. Reading a Secret, making or deleting objects and opening a shell are not among it.
 _RULES: tuple[dict[str, Any], ...] = (
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
     {"apiGroups": [""], "resources": ["pods/log", "pods/proxy", "services/proxy"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events", "services"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
@@ -91,6 +91,7 @@ def account_kubectl(admin: Kubectl, path: Path, own: str) -> Kubectl:
         "contexts": [{"name": ACCOUNT, "context": {"cluster": "cluster", "user": ACCOUNT, "namespace": own}}],
         "current-context": ACCOUNT,
     }
+    path.unlink(missing_ok=True)  # an earlier one would keep its mode
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(written), encoding="utf-8")
     return Kubectl(path, ACCOUNT)

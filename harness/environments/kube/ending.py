@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,39 +33,61 @@ def take_down(state: ClusterState) -> None:
 
     Raises HarnessError when something could not be removed; all the rest is tried first.
     """
+    failures: list[str] = []
     if state.proxy_pid:
-        ApiProxy(state.proxy, state.proxy_pid, state.proxy_started).stop()
-    if state.cluster and not state.keep:
-        KindCluster(state.cluster, Path(state.kubeconfig)).delete()
-    elif Path(state.kubeconfig).exists():
-        _remove_made(state)
-    for path in (state.account_kubeconfig, state.kubeconfig):  # both are copies of the run's own
-        Path(path).unlink(missing_ok=True)
+        with _told(failures):
+            ApiProxy(state.proxy, state.proxy_pid, state.proxy_started).stop()
+    with _told(failures):
+        if state.cluster and not state.keep:
+            KindCluster(state.cluster, Path(state.kubeconfig)).delete()
+        elif Path(state.kubeconfig).exists():
+            _remove_made(state)
+    # Both are copies of the run's own; the administrator's is what another attempt would need.
+    for path in (state.account_kubeconfig, *([] if failures else [state.kubeconfig])):
+        with _told(failures):
+            Path(path).unlink(missing_ok=True)
     if state.gpu_file:
-        # The directory itself is shown by the nodes of a cluster that goes on.
-        Path(state.gpu_file).unlink(missing_ok=True)
-        if not state.keep:
-            shutil.rmtree(Path(state.gpu_file).parent, ignore_errors=True)
+        with _told(failures):
+            # The directory itself is shown by the nodes of a cluster that goes on.
+            Path(state.gpu_file).unlink(missing_ok=True)
+            if not state.keep:
+                shutil.rmtree(Path(state.gpu_file).parent, ignore_errors=True)
+    if failures:
+        raise HarnessError("; ".join(failures))
     with suppress(OSError):  # the run's directory may be gone with all else
         replace(state, ended=True).save()
 
 
+@contextmanager
+def _told(failures: list[str]) -> Iterator[None]:
+    """What goes wrong inside is added to the failures, and the rest is tried."""
+    try:
+        yield
+    except (HarnessError, OSError, subprocess.SubprocessError) as error:
+        failures.append(str(error))
+
+
 def _remove_made(state: ClusterState) -> None:
-    """Deletes by the run's label: namespaces that carry it as a whole, in others just what was made there."""
+    """Deletes by the run's label: namespaces that carry it as a whole, in others just what was made there.
+
+    In a cluster that was lent nothing was made outside the lent namespaces, and nobody may look there.
+    """
     admin = Kubectl(Path(state.kubeconfig), state.context)
     chosen = f"{MANAGED}={state.run_label}"
-    failures = []
-    own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
-    calls: list[tuple[str, ...]] = [("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false")]
+    failures: list[str] = []
+    own: set[str] = set()
+    calls: list[tuple[str, ...]] = []
+    if not state.lent:
+        with _told(failures):
+            own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
+        calls.append(("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false"))
     for namespace in state.namespaces:
         if namespace not in own:
             calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:
         calls.append(("delete", "namespaces", *sorted(own), *_GONE))
     for call in calls:
-        try:
+        with _told(failures):
             admin.run(*call, timeout_s=_DELETE_S + 10)
-        except HarnessError as error:
-            failures.append(str(error))
     if failures:
         raise HarnessError("; ".join(failures))

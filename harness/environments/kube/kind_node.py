@@ -48,8 +48,12 @@ rm -f "$1"; fallocate -l "$2" "$1" 2>/dev/null && exit 0
 rm -f "$1"; head -c "$2" /dev/zero > "$1" 2>/dev/null || [ -e "$1" ]
 """
 # Lines are as the container runtime interface has them: time, stream, F or P for a full or a partial line, content.
+# What is partial is kept until the rest has come.
 _FOLLOW = r"""
-tail -n +1 -F "$1" 2>/dev/null | sed -u 's/^[^ ]* [a-z]* [FP] //' &
+tail -n +1 -F "$1" 2>/dev/null | sed -nu '
+  /^[^ ]* [a-z]* P /{ s/^[^ ]* [a-z]* P //; H; d; }
+  s/^[^ ]* [a-z]* F //; H; s/.*//; x; s/\n//g; p
+' &
 cat > /dev/null
 pkill -P $$ 2>/dev/null; kill $! 2>/dev/null
 """

@@ -244,9 +244,12 @@ def _compress(holder: dict[str, Any], key: str, time_scale: float) -> None:
 
 
 def _finish(each: dict[str, Any], additions: Additions) -> None:
-    """What every object and pod of a run gets, whoever wrote it: the run's label, and the images of this place."""
-    metadata = each["metadata"]
-    metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
+    """What every object of a run gets, whoever wrote it: the run's label, also on the claims a StatefulSet makes of its
+    templates and leaves behind; and the images of this place.
+    """
+    for labelled in (each, *(each["spec"].get("volumeClaimTemplates", []) if each["kind"] == "StatefulSet" else [])):
+        metadata = labelled.setdefault("metadata", {})
+        metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
     if each["kind"] not in _WORKLOADS:
         return
     if each["kind"] != "Pod":

@@ -59,8 +59,11 @@ class ClusterLoad:
         clock: RunClock,
         record: Callable[[str, str, Mapping[str, Any]], object],
         silence_s: float = 3.0,
+        start_s: float = _START_S,
     ) -> None:
-        """Raises HarnessError for a host other than the plan's, or without a worker."""
+        """``start_s``: how long the pods may take to run. Raises HarnessError for a host other than the plan's, or
+        without a worker.
+        """
         self._objects = load_objects(
             plan, namespace=namespace, image=image, workers=workers, labels=labels, allow_host=allow_host
         )
@@ -71,6 +74,7 @@ class ClusterLoad:
         self._clock = clock
         self._record = record
         self._silence_s = max(silence_s, 4 * plan.window_s)
+        self._start_s = start_s
         self._followers: dict[str, subprocess.Popen[bytes]] = {}
         self._readers: dict[str, WindowReader] = {}
         self._lost: set[str] = set()
@@ -88,9 +92,9 @@ class ClusterLoad:
             raise HarnessError("load: started from a thread, at whose end what follows the workers would end too")
         self._place.apply(self._objects)
         try:
-            wait_until(self._all_run, what="the load's pods run", timeout_s=_START_S, poll_s=0.3)
+            wait_until(self._all_run, what="the load's pods run", timeout_s=self._start_s, poll_s=0.3)
         except DeadlineExceeded as error:
-            raise HarnessError(f"load: its pods do not run after {_START_S:g} s") from error
+            raise HarnessError(f"load: its pods do not run after {self._start_s:g} s") from error
         for name in self._names:
             path = self._run_dir / f"load-windows-{name.rpartition('-')[2]}.jsonl"
             self._followers[name] = self._follow(name, path)
@@ -154,5 +158,5 @@ def _end_follower(follower: subprocess.Popen[bytes]) -> None:
     try:
         follower.wait(timeout=1.0)
     except subprocess.TimeoutExpired:
-        follower.terminate()
+        follower.kill()
         follower.wait(timeout=_END_S)

@@ -102,14 +102,11 @@ def test_every_call_names_the_cluster_and_none_falls_back_to_the_users_own(
     monkeypatch.setenv("KUBECONFIG", "/the/users/own")
     kubectl.asked("get", "pods", "-o", "json", out='{"items": []}')
     kubectl.asked("apply", "-f", "-", timeout_s=120)
-    kubectl.asked(
-        *("delete", "-f", "-", "--ignore-not-found", "--wait=true", "--timeout=60s"),
-        timeout_s=70,
-    )
+    kubectl.asked("delete", "-f", "-", "--ignore-not-found", "--wait=false", "--grace-period=2")
     kubectl.asked("-n", "n", "patch", "deployment", "d", "--type=merge", "--patch-file=/dev/stdin")
     assert cluster.get("pods") == {"items": []}
     cluster.apply([{"kind": "Pod"}])
-    cluster.delete([{"kind": "Pod"}])
+    cluster.delete([{"kind": "Pod"}], grace_s=2)
     cluster.patch("deployment", "d", "n", {"spec": {}})
     assert cluster.argv("proxy")[0] == str(kubectl.path)
     assert cluster.argv("proxy")[1:] == [*kubectl.cluster, "proxy"]
@@ -127,18 +124,14 @@ def test_objects_are_applied_as_one_list_in_their_order(kubectl: FakeKubectl, cl
 
 def test_nothing_to_apply_or_delete_is_no_call(kubectl: FakeKubectl, cluster: Kubectl) -> None:
     cluster.apply([])
-    cluster.delete([])
+    cluster.delete([], grace_s=2)
 
 
-@pytest.mark.parametrize(
-    ("grace_s", "further"), [(None, []), (2, ["--grace-period=2"]), (0, ["--grace-period=0", "--force"])]
-)
-def test_a_deletion_waits_and_gives_as_much_grace_as_it_is_told(
-    kubectl: FakeKubectl, cluster: Kubectl, grace_s: int | None, further: list[str]
+def test_a_deletion_is_not_waited_for_since_that_needs_the_right_to_watch(
+    kubectl: FakeKubectl, cluster: Kubectl
 ) -> None:
-    waiting = ("--wait=true", "--timeout=7s")
-    kubectl.asked("delete", "-f", "-", "--ignore-not-found", *waiting, *further, timeout_s=17)
-    cluster.delete([{"kind": "Pod"}], wait_s=7, grace_s=grace_s)
+    kubectl.asked("delete", "-f", "-", "--ignore-not-found", "--wait=false", "--grace-period=7")
+    cluster.delete([{"kind": "Pod"}], grace_s=7)
     assert [each["kind"] for each in json.loads(kubectl.given())["items"]] == ["Pod"]
 
 

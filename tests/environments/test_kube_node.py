@@ -5,6 +5,7 @@ Which processes are a container's is asked of a /proc written by hand.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.clock import wait_until
@@ -276,6 +278,56 @@ def test_a_script_gets_its_arguments_as_they_are_and_its_input(node: KindNode) -
     assert node.run("exit 3", fails=(3, 4)) == (3, b"")
     with pytest.raises(HarnessError, match=r"^node node-1: exit status 5$"):
         node.run("exit 5", fails=(3, 4))
+
+
+@contextmanager
+def follower(node: KindNode, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    argv = node.follow_argv(str(log))
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as follows:
+        try:
+            yield follows
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(follows.pid, signal.SIGKILL)
+
+
+def test_a_containers_output_is_followed_without_what_the_runtime_adds(node: KindNode, folder: Path) -> None:
+    log = folder / "0.log"
+    stamp = "2026-01-01T00:00:00.123456789Z"
+    log.write_text(f'{stamp} stdout F {{"a": 1}}\n{stamp} stderr F [ERROR] no F P \n', encoding="utf-8")
+    with follower(node, log) as follows:
+        assert follows.stdout is not None
+        assert [follows.stdout.readline() for _ in range(2)] == [b'{"a": 1}\n', b"[ERROR] no F P \n"]
+        with log.open("a", encoding="utf-8") as more:
+            # A line longer than the runtime's pieces comes in several.
+            more.write(f"{stamp} stdout P {'x' * 9}\n{stamp} stdout P y\n{stamp} stdout F z\n{stamp} stdout F after\n")
+        assert [follows.stdout.readline() for _ in range(2)] == [b"xxxxxxxxxyz\n", b"after\n"]
+
+
+def test_following_goes_on_when_the_log_begins_anew(node: KindNode, folder: Path) -> None:
+    log = folder / "0.log"
+    log.write_text("t stdout F old\n", encoding="utf-8")
+    with follower(node, log) as follows:
+        assert follows.stdout is not None
+        assert follows.stdout.readline() == b"old\n"
+        log.rename(folder / "0.log.1")
+        log.write_text("t stdout F new\n", encoding="utf-8")
+        assert follows.stdout.readline() == b"new\n"
+
+
+def test_whatever_follows_ends_with_its_input_and_leaves_nothing(node: KindNode, folder: Path) -> None:
+    log = folder / "0.log"
+    log.write_text("t stdout F here\n", encoding="utf-8")
+    with follower(node, log) as follows:
+        assert follows.stdout is not None
+        assert follows.stdin is not None
+        assert follows.stdout.readline() == b"here\n"
+        below = psutil.Process(follows.pid).children(recursive=True)
+        assert below
+        follows.stdin.close()
+        follows.wait(timeout=10)
+        assert follows.stdout.read() == b""
+        assert psutil.wait_procs(below, timeout=10)[1] == []
 
 
 def test_an_order_to_the_nodes_services_is_no_more_than_that(node: KindNode, tmp_path: Path) -> None:

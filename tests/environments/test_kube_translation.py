@@ -354,6 +354,12 @@ def test_a_claim_gets_the_class_it_names_or_the_default_one(
     assert made.notes == ((f"StatefulSet/db: {note}", f"PersistentVolumeClaim/c: {note}") if note else ())
 
 
+def test_the_claims_a_set_leaves_behind_are_labelled_too(load: Load) -> None:
+    own = (STATEFUL % "").replace("metadata: {name: data}", "metadata: {name: data, labels: {a: b}}")
+    (template,) = find(translated(load(own)), "StatefulSet", "db")["spec"]["volumeClaimTemplates"]
+    assert template["metadata"] == {"name": "data", "labels": {"a": "b", MANAGED: "run-1"}}
+
+
 def test_a_claim_of_a_cluster_without_a_default_class_names_none(load: Load) -> None:
     made = translated(load(CLAIM % "storageClassName: fast,"), storage=Storage(None, None, frozenset()))
     assert find(made, "PersistentVolumeClaim", "c")["spec"]["storageClassName"] is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from harness.clock import DeadlineExceeded, wait_until
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
@@ -24,6 +25,7 @@ from harness.model import ProcessRef
 
 _SCALED = {"Deployment": "deployment", "StatefulSet": "statefulset"}
 _ASK_S = 3.0
+_GONE_S = 30.0
 _COMPONENT = "app.kubernetes.io/component"
 
 
@@ -181,8 +183,17 @@ class Cluster:
         self._kubectl.apply(labelled(each, self.state.run_label) for each in objects)
 
     def delete(self, objects: Sequence[Mapping[str, Any]]) -> None:
-        """The harness's own objects are gone. Raises HarnessError."""
+        """The harness's own objects are gone. Raises HarnessError when their pods are still there after the timeout."""
         self._kubectl.delete(objects, grace_s=2)
+        pods = {each["metadata"]["name"] for each in objects if each["kind"] == "Pod"}
+
+        def are_gone() -> bool:
+            return not any(pod.name in pods for pod in list_pods(self.state.proxy, [self.state.own_namespace]))
+
+        try:
+            wait_until(are_gone, what="the pods end", timeout_s=_GONE_S, poll_s=0.2)
+        except DeadlineExceeded as error:
+            raise HarnessError(f"pods {', '.join(sorted(pods))} are still there after {_GONE_S:g} s") from error
 
     def running(self, pod: str, namespace: str) -> bool:
         """Whether a pod of the harness's own runs; one that failed to raises HarnessError."""

@@ -68,13 +68,15 @@ class Kubectl:
         if written["items"]:
             self.run("apply", "-f", "-", given=json.dumps(written).encode(), timeout_s=timeout_s)
 
-    def delete(self, objects: Sequence[Mapping[str, Any]], *, wait_s: float = 60.0, grace_s: int | None = None) -> None:
-        """The objects are gone; those that were not there are no problem. Raises HarnessError."""
+    def delete(self, objects: Sequence[Mapping[str, Any]], *, grace_s: int) -> None:
+        """The objects are going; whoever wants to know when they are gone has to look. None need be there.
+
+        kubectl's own waiting needs the right to watch. Raises HarnessError.
+        """
         if objects:
             written = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-            grace = [] if grace_s is None else [f"--grace-period={grace_s}", *(["--force"] if grace_s == 0 else [])]
-            args = ["delete", "-f", "-", "--ignore-not-found", "--wait=true", f"--timeout={wait_s:g}s", *grace]
-            self.run(*args, given=json.dumps(written).encode(), timeout_s=wait_s + 10)
+            args = ["delete", "-f", "-", "--ignore-not-found", "--wait=false", f"--grace-period={grace_s}"]
+            self.run(*args, given=json.dumps(written).encode())
 
     def patch(self, kind: str, name: str, namespace: str, change: Mapping[str, Any]) -> None:
         """One object, changed by a merge patch. Raises HarnessError, also when there is none."""

@@ -105,7 +105,7 @@ def test_what_is_no_longer_fresh_is_looked_at_again_with_the_accounts_present_to
     assert len(addresses(get(url))) == 2
     api.lists("/api/v1/namespaces/n/pods")
     (account / "token").write_text("second", encoding="utf-8")
-    wait_until(lambda: addresses(get(url)) == [], what="the pod is gone", timeout_s=5)
+    wait_until(lambda: addresses(get(url)) == [], what="the pod is gone", timeout_s=20)
     assert [api.headers[0]["authorization"], api.headers[-1]["authorization"]] == ["Bearer first", "Bearer second"]
 
 

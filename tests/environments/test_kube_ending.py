@@ -114,7 +114,7 @@ def test_the_proxy_ends_first_and_a_later_process_of_its_number_does_not(kind: P
             started = process_started(proxy.pid)
             assert started is not None
             take_down(replace(up, proxy_pid=proxy.pid, proxy_started=started))
-            proxy.wait(timeout=5)
+            proxy.wait(timeout=10)
         finally:
             other.kill()
             proxy.kill()
@@ -130,7 +130,7 @@ def test_a_cluster_that_cannot_be_deleted_is_an_error_and_all_else_is_removed(
             assert started is not None
             with pytest.raises(HarnessError, match="kind delete cluster: ERROR: failed to delete"):
                 take_down(replace(up, proxy_pid=proxy.pid, proxy_started=started))
-            proxy.wait(timeout=5)
+            proxy.wait(timeout=10)
         finally:
             proxy.kill()
     assert left(run_dir) == ["cluster.kubeconfig", "environment.json", "timeline.jsonl"]

@@ -68,7 +68,7 @@ def process(tmp_path: Path, name: str = "sleeps") -> Iterator[tuple[subprocess.P
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([str(program), "60"]) as started:
         try:
-            wait_until(lambda: comm(started.pid) == name, what="the program runs", timeout_s=5)
+            wait_until(lambda: comm(started.pid) == name, what="the program runs", timeout_s=10)
             since = process_started(started.pid)
             assert since is not None
             yield started, ProcessRef(started.pid, since, "node-1")
@@ -85,13 +85,13 @@ def test_a_process_is_stopped_goes_on_and_is_killed_whatever_it_is_called(
     node: KindNode, tmp_path: Path, name: str
 ) -> None:
     with process(tmp_path, name) as (started, found):
-        assert node.process_state(found) == "S"
+        wait_until(lambda: node.process_state(found) == "S", what="it sleeps", timeout_s=10)
         assert node.signal(found, signal.SIGSTOP)
-        wait_until(lambda: node.process_state(found) == "T", what="it is stopped", timeout_s=5)
+        wait_until(lambda: node.process_state(found) == "T", what="it is stopped", timeout_s=10)
         assert node.signal(found, signal.SIGCONT)
-        wait_until(lambda: node.process_state(found) == "S", what="it goes on", timeout_s=5)
+        wait_until(lambda: node.process_state(found) == "S", what="it goes on", timeout_s=10)
         assert node.signal(found, signal.SIGKILL)
-        assert started.wait(timeout=5) == -signal.SIGKILL
+        assert started.wait(timeout=10) == -signal.SIGKILL
         assert node.process_state(found) is None
         assert not node.signal(found, signal.SIGKILL)
 
@@ -103,13 +103,13 @@ def test_a_later_process_of_the_same_number_is_not_touched(node: KindNode, tmp_p
         assert not node.signal(other, signal.SIGKILL)
         assert node.process_state(other) is None
         assert started.poll() is None
-        assert node.process_state(found) == "S"
+        assert node.process_state(found) is not None
 
 
 def test_a_process_nobody_has_waited_for_is_gone(node: KindNode, tmp_path: Path) -> None:
     with process(tmp_path) as (started, found):
         os.kill(started.pid, signal.SIGKILL)
-        wait_until(lambda: process_started(started.pid) is None, what="it is a zombie", timeout_s=5)
+        wait_until(lambda: process_started(started.pid) is None, what="it is a zombie", timeout_s=10)
         assert Path(f"/proc/{started.pid}/stat").exists()
         assert node.process_state(found) is None
         assert not node.signal(found, signal.SIGKILL)

@@ -393,7 +393,7 @@ def test_a_killed_harness_leaves_nothing_that_follows(tmp_path: Path) -> None:
     followers = [int(pid) for pid in pids.read_text().split()]
     try:
         wait_until(
-            lambda: not [pid for pid in followers if process_started(pid)], what="no follower is left", timeout_s=5
+            lambda: not [pid for pid in followers if process_started(pid)], what="no follower is left", timeout_s=10
         )
     finally:
         for pod in pods:

@@ -25,14 +25,10 @@ _RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "patch"]},
 )
-# In the harness's own namespace also the load's pods. Without watching, kubectl does not know when they are gone.
+# In the harness's own namespace also the load's pods.
 _OWN_RULES: tuple[dict[str, Any], ...] = (
     *_RULES,
-    {
-        "apiGroups": [""],
-        "resources": ["pods", "services"],
-        "verbs": ["create", "get", "delete", "patch", "list", "watch"],
-    },
+    {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["create", "get", "delete", "patch", "list"]},
 )
 # Nodes are nobody's namespace.
 _NODE_RULES: tuple[dict[str, Any], ...] = ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},)

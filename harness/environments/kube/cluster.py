@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from harness.clock import DeadlineExceeded, wait_until
+from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
@@ -27,6 +28,7 @@ _SCALED = {"Deployment": "deployment", "StatefulSet": "statefulset"}
 _ASK_S = 3.0
 _GONE_S = 30.0
 _COMPONENT = "app.kubernetes.io/component"
+_LOAD = ("load-master", "load-worker")
 
 
 class Cluster:
@@ -96,21 +98,29 @@ class Cluster:
         kind = _SCALED.get(found.owner_kind)
         if kind is None:
             raise HarnessError(f"pod {pod} belongs to a {found.owner_kind}: it cannot be kept down by scaling")
-        replicas = int(self._scaled(kind, found.workload, namespace)["spec"]["replicas"])
-        change = {"metadata": {"annotations": {REPLICAS: str(replicas)}}, "spec": {"replicas": replicas - 1}}
+        workload = self._scaled(kind, found.workload, namespace)
+        replicas = int(workload["spec"]["replicas"])
+        # The size it had before the first of its pods was taken.
+        before = (workload["metadata"].get("annotations") or {}).get(REPLICAS, str(replicas))
+        change = {"metadata": {"annotations": {REPLICAS: before}}, "spec": {"replicas": max(0, replicas - 1)}}
         self._kubectl.patch(kind, found.workload, namespace, change)
 
     def let_up(self, pod: str, namespace: str) -> None:
-        """Whatever workload this pod was of has its size again."""
+        """Whatever workload this pod was of has its size again. Raises HarnessError when the cluster is not reached."""
         for kind in _SCALED.values():
-            for workload in self._workloads_of(pod, namespace):
-                with contextlib.suppress(HarnessError):  # of several names that may be it, one is
-                    annotations = self._scaled(kind, workload, namespace)["metadata"].get("annotations", {})
-                    if REPLICAS in annotations:
-                        size = {"replicas": int(annotations[REPLICAS])}
-                        change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": size}
-                        self._kubectl.patch(kind, workload, namespace, change)
-                        return
+            for name in self._workloads_of(pod, namespace):
+                try:
+                    workload = self._scaled(kind, name, namespace)
+                except HarnessError as error:
+                    if "NotFound" in str(error):  # of several names that may be it, one is
+                        continue
+                    raise
+                annotations = workload["metadata"].get("annotations") or {}
+                if REPLICAS in annotations:
+                    size = {"replicas": int(annotations[REPLICAS])}
+                    change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": size}
+                    self._kubectl.patch(kind, name, namespace, change)
+                    return
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         """(size, available) of a pod's volume in bytes."""
@@ -227,7 +237,7 @@ class Cluster:
 
     def _ask(self, path: str) -> Any:
         try:
-            answer = requests.get(self.state.proxy + path, timeout=_ASK_S)
+            answer = ask(self.state.proxy + path, timeout_s=_ASK_S)
             answer.raise_for_status()
             return answer.json()
         except (requests.RequestException, ValueError) as error:
@@ -236,7 +246,7 @@ class Cluster:
     def _pods(self) -> tuple[ClusterPod, ...]:
         """The stack's pods: those of the load are none of it."""
         found = list_pods(self.state.proxy, self.state.namespaces)
-        return tuple(pod for pod in found if not pod.labels.get(_COMPONENT, "").startswith("load-"))
+        return tuple(pod for pod in found if pod.labels.get(_COMPONENT) not in _LOAD)
 
     def _pod(self, name: str, namespace: str) -> ClusterPod:
         found = next((pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace)), None)

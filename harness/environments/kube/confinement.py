@@ -34,6 +34,8 @@ def confine(objects: Sequence[dict[str, Any]], namespaces: Sequence[str], notes:
             for namespace in namespaces:
                 yield from _inside(each, roles[each["roleRef"]["name"]], namespace)
             notes.append(f"ClusterRoleBinding/{name}: a RoleBinding in each namespace instead")
+        elif kind == "RoleBinding" and each["roleRef"]["kind"] == "ClusterRole" and each["roleRef"]["name"] in roles:
+            yield from _inside(each, roles[each["roleRef"]["name"]], each["metadata"].get("namespace", "default"))
         elif kind in ("ClusterRole", "Namespace"):
             continue
         elif kind in _OF_NO_NAMESPACE:

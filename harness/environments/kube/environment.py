@@ -29,6 +29,26 @@ from harness.stack import Stack
 # What no cluster has by itself, whatever the stack.
 _NEVER_EXERCISED = ("Grafana's server: dashboards' queries are asked of Prometheus directly",)
 _POLL_S = 0.5
+# Kinds that the stack's reading passes over and that a cluster knows by itself.
+_KNOWN = frozenset(
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Endpoints",
+        "HorizontalPodAutoscaler",
+        "Ingress",
+        "LimitRange",
+        "NetworkPolicy",
+        "PersistentVolume",
+        "PodDisruptionBudget",
+        "PriorityClass",
+        "ResourceQuota",
+        "Role",
+        "RoleBinding",
+        "ServiceAccount",
+        "StorageClass",
+    }
+)
 
 
 class ClusterEnvironment:
@@ -156,18 +176,14 @@ class ClusterEnvironment:
             proxy=proxy.url,
             proxy_pid=proxy.pid,
             proxy_started=proxy.pid_started,
-            load_image=self._own_image(),
+            load_image=self._mapping.resolve(OWN_IMAGE).reference,
             **installation.paths(),
         )
         self._state.save()
         return (form.why, *notes)
 
     def _installation(self) -> Installation:
-        return Installation(self._stack, self._images, self._state, own_image=self._own_image())
-
-    def _own_image(self) -> str:
-        """The image the harness itself is in, and locust."""
-        return self._mapping.resolve(OWN_IMAGE).reference
+        return Installation(self._stack, self._images, self._state, own=self._mapping.resolve(OWN_IMAGE))
 
     def _notes(self) -> list[str]:
         ignored = [f"{each}: needs a controller that is not here" for each in self._stack.ignored if _unknown(each)]
@@ -196,14 +212,16 @@ class ClusterEnvironment:
             wait_until(all_ready, what="every pod is ready", timeout_s=timeout_s, poll_s=_POLL_S)
         except DeadlineExceeded as error:
             pods = list_pods(self._state.proxy, self._state.namespaces)
-            why = {name: diagnose(name, said, pods, self._state.proxy) for name, said in waiting.items()}
+            why = {
+                name: diagnose(name, said, pods, self._state.proxy, self._state.namespaces)
+                for name, said in waiting.items()
+            }
             raise StackNotReady(waited_s=timeout_s, pods=why) from error
 
 
 def _unknown(ignored: str) -> bool:
     """Whether an object the stack's reading passes over is one that a cluster does not know by itself either."""
-    known = ("ServiceAccount/", "Role/", "RoleBinding/", "ClusterRole/", "ClusterRoleBinding/", "StorageClass/")
-    return not ignored.startswith(known)
+    return ignored.partition("/")[0] not in _KNOWN
 
 
 def _title(manifest: Mapping[str, Any]) -> str:

@@ -34,15 +34,15 @@ class Installation:
     stack: Stack
     images: Mapping[str, ResolvedImage]
     state: ClusterState
-    own_image: str
+    own: ResolvedImage
 
     def objects(
         self, storage: Storage, *, discovers: bool, by_operator: bool = False
     ) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
         """Every object in the order of making, and what was changed or left out.
 
-        ``discovers``: whether Prometheus asks the Kubernetes API itself. ``by_operator``: whether the cluster's operator
-        makes Prometheus and Alertmanager.
+        ``discovers``: whether Prometheus asks the Kubernetes API itself. ``by_operator``: whether the cluster's
+        operator makes Prometheus and Alertmanager.
         """
         rendered = self._render(None if discovers else f"http://127.0.0.1:{DISCOVERY_PORT}/targets")
         additions = Additions(
@@ -54,7 +54,7 @@ class Installation:
             storage=storage,
             by_operator=by_operator,
             lent=self.state.namespaces if self.state.lent else None,
-            discovery_image=None if discovers else self.own_image,
+            discovery_image=None if discovers else self.own.reference,
         )
         translation = translate(self.stack, rendered, additions)
         namespaces = [each for each in translation.objects if each["kind"] == "Namespace"]
@@ -100,7 +100,8 @@ class Installation:
 
     def _image(self, name: str) -> tuple[str, bool]:
         found = self.images.get(name)
-        return (found.reference, found.pull) if found else (name, name != self.own_image)
+        found = self.own if found is None and name == self.own.reference else found
+        return (found.reference, found.pull) if found else (name, True)
 
     def discovers_itself(self) -> bool:
         """Whether the Prometheus image was built with Kubernetes discovery, as upstream's is and Debian's is not.

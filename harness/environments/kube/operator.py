@@ -15,7 +15,7 @@ _CONTROLLER = "app.kubernetes.io/name=prometheus-operator"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``by_operator``: the monitoring objects are applied as they are; else they are rendered. ``why``: for the report."""
+    """``by_operator``: the monitoring objects are applied as they are, else rendered; ``why``, for the report."""
 
     by_operator: bool
     why: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.state import ClusterState
 
 _TIMEOUT_S = 5.0
@@ -27,7 +28,7 @@ def read_versions(state: ClusterState) -> Mapping[str, str]:
 
 def _ask(url: str) -> dict[str, Any]:
     with suppress(requests.RequestException, ValueError):
-        answer = requests.get(url, timeout=_TIMEOUT_S)
+        answer = ask(url, timeout_s=_TIMEOUT_S)
         found = answer.json() if answer.ok else {}
         return found if isinstance(found, dict) else {}
     return {}

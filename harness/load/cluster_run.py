@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import threading
@@ -19,6 +20,8 @@ _START_S = 60.0
 # The workers draw breath together once the last of them has found the master.
 _FIRST_WINDOW_S = 30.0
 _END_S = 5.0
+# For the answers still due, and the windows they are in.
+_LAST_WORDS_S = 8.0
 
 
 class LoadPlace(Protocol):
@@ -28,7 +31,7 @@ class LoadPlace(Protocol):
         """The objects are there. Raises HarnessError."""
 
     def delete(self, objects: Sequence[Mapping[str, Any]]) -> None:
-        """The objects are gone. Raises HarnessError."""
+        """The objects are going. Raises HarnessError."""
 
     def running(self, pod: str, namespace: str) -> bool:
         """Whether the pod's containers run. Raises HarnessError when the cluster cannot be asked."""
@@ -125,12 +128,17 @@ class ClusterLoad:
         self._stopping = True
         try:
             self._place.delete(self._objects)
+            with contextlib.suppress(DeadlineExceeded, HarnessError):  # what they write later is not waited for
+                wait_until(self._none_runs, what="the load's pods end", timeout_s=_LAST_WORDS_S, poll_s=0.3)
         finally:
             for follower in self._followers.values():
                 _end_follower(follower)
             self.poll()
             for name in sorted(self._lost):
                 self._readers[name].record_gap(f"{name} had ended by itself")
+
+    def _none_runs(self) -> bool:
+        return not any(self._place.running(name, self._namespace) for name in self._names)
 
     def _all_run(self) -> bool:
         return all(self._place.running(name, self._namespace) for name in self._names)

@@ -53,7 +53,8 @@ class Place:
 
     def running(self, pod: str, namespace: str) -> bool:
         assert namespace == "load"
-        return self.run(pod)
+        process = self.pods.get(pod)
+        return self.run(pod) and (process is None or process.poll() is None)
 
     def log_argv(self, pod: str, namespace: str) -> list[str]:
         assert namespace == "load"

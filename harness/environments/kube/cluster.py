@@ -13,6 +13,7 @@ import requests
 
 from harness.clock import DeadlineExceeded, wait_until
 from harness.environments.kube.api_proxy import ask
+from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
@@ -37,6 +38,7 @@ class Cluster:
     def __init__(self, state: ClusterState) -> None:
         self.state = state
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
+        self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask)
 
     def alive(self) -> bool:
         """Whether the cluster is there, and what was put into it."""

@@ -47,7 +47,8 @@ class Cluster:
     def container_states(self) -> list[dict[str, Any]]:
         """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code.
 
-        ``pid`` is the container's own identity, another one after each start.
+        ``pid`` is the container's own identity, another one after each start. A pod that is ending and of which nothing
+        runs any more is gone: a cluster may need a minute until it says so, when volumes are slow to let go.
         """
         return [
             {
@@ -60,6 +61,7 @@ class Cluster:
                 "exit_code": container.exit_code,
             }
             for pod in self._pods()
+            if not pod.ending or any(container.running for container in pod.containers)
             for container in pod.containers
         ]
 

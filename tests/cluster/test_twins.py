@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import InputError
 from harness.run.inputs import read_inputs
 from harness.stack import load_stack
 from tests.cluster.twins import TWINS
-from tests.environments.stacks import CHECKOUT, merged
+from tests.environments.stacks import CHECKOUT, CLUSTER, STACK, merged
 
 EXPERIMENTS = CHECKOUT / "experiments" / "cluster"
 
@@ -18,8 +19,8 @@ def test_every_experiment_has_a_sabotaged_twin() -> None:
     assert sorted(TWINS) == sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
-def test_the_experiments_name_what_the_stack_of_a_cluster_has(tmp_path: Path) -> None:
-    _, experiments = read_inputs(merged(tmp_path), [EXPERIMENTS])
+def test_the_experiments_name_what_the_stack_of_a_cluster_has() -> None:
+    _, experiments = read_inputs([STACK, CLUSTER], [EXPERIMENTS], environment="kind")
     assert {each.name for each in experiments} == set(TWINS)
 
 
@@ -37,4 +38,11 @@ def test_all_twins_may_be_broken_at_once(tmp_path: Path) -> None:
     stack = merged(tmp_path)
     for sabotage in TWINS.values():
         sabotage(stack)
-    read_inputs(stack, [EXPERIMENTS])
+    read_inputs([stack], [EXPERIMENTS], environment="kind")
+
+
+def test_without_a_cluster_each_that_needs_one_is_refused() -> None:
+    with pytest.raises(InputError) as refused:
+        read_inputs([STACK, CLUSTER], [EXPERIMENTS], environment="local")
+    named = {Path(mistake.file).stem for mistake in refused.value.mistakes}
+    assert named == set(TWINS) - {"inference-pod-hangs"}  # whose fault any environment has

@@ -65,10 +65,6 @@ def test_a_written_namespace_that_exists_is_left_as_it_is(stack: Stack, tmp_path
     assert namespaces(objects) == ["model-serving", "training"]
 
 
-def test_a_namespace_that_does_not_exist_is_made(stack: Stack, tmp_path: Path) -> None:
-    assert "kube-system" in namespaces(installed(stack, tmp_path, ()))
-
-
 def test_in_a_lent_cluster_nothing_lies_outside_of_what_was_lent(stack: Stack, tmp_path: Path) -> None:
     objects = installed(stack, tmp_path, EXISTING, lent=True)
     assert namespaces(objects) == []

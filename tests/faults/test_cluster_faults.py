@@ -130,11 +130,6 @@ def test_an_earlier_end_for_lack_of_memory_is_no_effect(world: ClusterLike) -> N
     assert FAULTS["memory-exhaust"].effect(world, record) is None
 
 
-def test_memory_that_ran_out_hastens_the_restart(injector: Injector, world: ClusterLike) -> None:
-    injector.inject("memory-exhaust", **PARAMS["memory-exhaust"])
-    assert len(world.hurried) == 1
-
-
 def test_a_kernel_that_cannot_delay_packets_is_told_before_anything_is_touched(
     injector: Injector, world: ClusterLike, steps: Steps
 ) -> None:

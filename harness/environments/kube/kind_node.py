@@ -163,7 +163,6 @@ class KindNode:
         status, _ = self.run(_AWAIT, str(port), f"{timeout_s:.0f}", fails=(3,), timeout_s=timeout_s + _TIMEOUT_S)
         return status == 0
 
-
     def service(self, order: str, name: str) -> None:
         """``systemctl ORDER NAME`` in the node."""
         self.run(f"systemctl {shlex.quote(order)} {shlex.quote(name)}", timeout_s=60.0)

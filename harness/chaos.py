@@ -94,6 +94,40 @@ def damage_weights(workload: str, volume: str, file: str, namespace: str | None 
     )
 
 
+def stop_kubelet(workload: str, namespace: str | None = None) -> str:
+    """Stops the kubelet of the node on which one pod of the workload is: the node falls silent, its pods run on."""
+    session = current_session()
+    return session.inject("kubelet-stop", workload=workload, namespace=namespace, seed=session.seed)
+
+
+def drain_node(workload: str, namespace: str | None = None) -> str:
+    """Cordons the nodes the workload's pods are on and evicts these pods, which then have nowhere to go."""
+    return current_session().inject("node-drain", workload=workload, namespace=namespace)
+
+
+def cut_network(workload: str, to_workload: str, namespace: str | None = None) -> str:
+    """Drops every packet between the pods of two workloads."""
+    return current_session().inject("network-cut", workload=workload, to_workload=to_workload, namespace=namespace)
+
+
+def slow_network(
+    workload: str, delay_ms: Annotated[int, Field(gt=0, le=60_000)] = 200, namespace: str | None = None
+) -> str:
+    """Delays every packet that the workload's pods send."""
+    return current_session().inject("network-slow", workload=workload, delay_ms=delay_ms, namespace=namespace)
+
+
+def exhaust_memory(workload: str, namespace: str | None = None) -> str:
+    """Lets one pod of the workload run out of memory: the kernel's OOM killer ends its main process."""
+    session = current_session()
+    return session.inject("memory-exhaust", workload=workload, namespace=namespace, seed=session.seed)
+
+
+def break_image(workload: str, namespace: str | None = None) -> str:
+    """Rolls out an image of the workload that cannot be pulled, so that the rollout hangs."""
+    return current_session().inject("image-break", workload=workload, namespace=namespace)
+
+
 def hold(at_least: Duration = "0s", alerts: list[str] | None = None) -> list[str]:
     """Keeps the faults in for at least this long (spec time), and until each of these alerts has been notified or its
     bound is over; without a list, each that the experiment expects, and each heartbeat it expects to fall silent has
@@ -121,6 +155,12 @@ FAULT_OF: Mapping[str, str] = {
     "throttle_gpu": "gpu-throttle",
     "raise_gpu_xid": "gpu-xid",
     "lose_gpu": "gpu-lost",
+    "stop_kubelet": "kubelet-stop",
+    "drain_node": "node-drain",
+    "cut_network": "network-cut",
+    "slow_network": "network-slow",
+    "exhaust_memory": "memory-exhaust",
+    "break_image": "image-break",
 }
 
 ACTIVITIES: Mapping[str, Callable[..., Any]] = {
@@ -137,6 +177,12 @@ ACTIVITIES: Mapping[str, Callable[..., Any]] = {
         throttle_gpu,
         raise_gpu_xid,
         lose_gpu,
+        stop_kubelet,
+        drain_node,
+        cut_network,
+        slow_network,
+        exhaust_memory,
+        break_image,
         hold,
         undo_faults,
     )

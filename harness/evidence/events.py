@@ -22,7 +22,7 @@ notice     the receiver's name status: ``firing`` or ``resolved``; arrived_s, al
                                ends_at_s, group_key, path
 load       window              from_s, to_s, rate, planned, requests, errors, reasons, latency_buckets,
                                error_latency_buckets, lag_p99_s, in_flight, unfinished
-target     the scrape pool     instance, health: ``up``, ``down`` or ``unknown``; error
+target     the scrape pool     instance, health: ``up``, ``down``, ``unknown`` or ``gone``; error
 gap        the source's name   from_s, to_s, error: the source could not be read in between
 sample     the alert's name    at_s, labels, value: what its rule compares, for the report
 panel      dashboard / title   query, series: how many it returned, error

@@ -180,6 +180,11 @@ class PrometheusCollector:
         return evaluated
 
     def _read_targets(self, targets: list[Mapping[str, Any]]) -> None:
+        """A target that is no longer discovered is gone: nobody need wait for it to be up again."""
+        found = {(str(each.get("scrapePool")), str(each["labels"].get("instance"))) for each in targets}
+        for key in sorted(self._targets.keys() - found):
+            del self._targets[key]
+            self.record(TARGET, key[0], {"instance": key[1], "health": "gone", "error": ""})
         for target in targets:
             key = (str(target.get("scrapePool")), str(target["labels"].get("instance")))
             health = str(target["health"])

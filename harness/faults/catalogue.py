@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.faults import disk, files, gpu, pod
+from harness.faults import disk, files, gpu, memory, network, node, pod, rollout
 from harness.faults.world import World
 
 # All that is needed to inject, see and undo one fault, as JSON: it is on disk before the fault is in.
@@ -21,7 +21,7 @@ class FaultKind:
     ``plan`` looks at the world and touches nothing. ``effect`` and ``cleared`` read a source other than the stack under
     test and describe what they saw; None while it is not so. ``undo`` may be called twice, and after a fault that was
     never put in; None where there is nothing to undo. ``takes_s``: how long, in spec time, effect and clearing may take
-    by their nature, beyond what any fault gets.
+    by their nature, beyond what any fault gets. ``needs_cluster``: processes of one machine cannot have it.
     """
 
     name: str
@@ -38,6 +38,62 @@ class FaultKind:
 
 _DEVICE = "the device itself"
 SIMULATED = "a simulated GPU"
+_API = "the Kubernetes API"
+_KIND_NODE = "a node made by kind"
+
+_OF_CLUSTERS = (
+    FaultKind(
+        "kubelet-stop",
+        node.plan_stop,
+        node.stop_kubelet,
+        node.silent,
+        node.start_kubelet,
+        node.ready,
+        _API,
+        _KIND_NODE,
+    ),
+    FaultKind(
+        "node-drain",
+        node.plan_drain,
+        node.drain,
+        node.drained,
+        node.uncordon,
+        node.undrained,
+        _API,
+        "a cluster of one's own",
+    ),
+    FaultKind(
+        "network-cut",
+        network.plan_cut,
+        network.cut,
+        network.is_cut,
+        network.join,
+        network.joined,
+        "a TCP connection from the pod's own network",
+        _KIND_NODE,
+    ),
+    FaultKind(
+        "network-slow",
+        network.plan_delay,
+        network.delay,
+        network.delayed,
+        network.hasten,
+        network.hastened,
+        "the node's kernel",
+        f"{_KIND_NODE} whose kernel has sch_netem",
+    ),
+    FaultKind("memory-exhaust", memory.plan, memory.exhaust, memory.exhausted, None, None, _API, _KIND_NODE),
+    FaultKind(
+        "image-break",
+        rollout.plan,
+        rollout.break_image,
+        rollout.unpullable,
+        rollout.restore_image,
+        rollout.rolled_out,
+        _API,
+        "a Deployment or StatefulSet",
+    ),
+)
 
 FAULTS: Mapping[str, FaultKind] = {
     kind.name: kind
@@ -126,5 +182,6 @@ FAULTS: Mapping[str, FaultKind] = {
         ),
         FaultKind("gpu-xid", gpu.plan, gpu.raise_xid, gpu.xid_raised, None, None, _DEVICE, SIMULATED),
         FaultKind("gpu-lost", gpu.plan, gpu.lose, gpu.lost, gpu.restore, gpu.restored, _DEVICE, SIMULATED),
+        *(replace(kind, needs_cluster=True) for kind in _OF_CLUSTERS),
     )
 }

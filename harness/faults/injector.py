@@ -141,7 +141,12 @@ def _target(record: Mapping[str, Any]) -> str:
     for many in ("changes", "damages"):
         if many in record:
             return ", ".join(f"{each['pod']}:{record['volume']}/{record['file']}" for each in record[many])
-    return f"gpu {record['gpu']}" if "gpu" in record else ""
+    for many in ("slowed", "from"):
+        if many in record:
+            return ", ".join(str(each["pod"]) for each in record[many])
+    if "gpu" in record:
+        return f"gpu {record['gpu']}"
+    return str(record.get("node") or record.get("workload") or "")
 
 
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from harness.errors import HarnessError
 from harness.model import ProcessRef
 
 
@@ -79,3 +80,104 @@ class World(Protocol):
     @property
     def simulated_gpus(self) -> Path | None:
         """The simulated devices' state file; None where the devices are real."""
+
+
+class ClusterWorld(Protocol):
+    """What faults need that only a cluster has. Sources of what is read: the Kubernetes API, and the kernel of a node.
+
+    What acts on a node raises HarnessError where nodes cannot be reached, and PodGone when the pod is not there.
+    """
+
+    def node_of(self, pod: str, namespace: str) -> str:
+        """The node a pod is on."""
+
+    def node_status(self, node: str) -> str:
+        """Whether a node is ready, as the API has it: ``True``, ``False``, or ``Unknown`` once it is silent."""
+
+    def stop_kubelet(self, node: str) -> None:
+        """The kubelet of a node ends; what it has started runs on. Doing it again does nothing."""
+
+    def start_kubelet(self, node: str) -> None:
+        """The kubelet of a node is started, and answers where that takes no longer than usual."""
+
+    def set_schedulable(self, node: str, schedulable: bool) -> None:
+        """Whether new pods may go to a node."""
+
+    def is_schedulable(self, node: str) -> bool:
+        """Whether new pods may go to a node."""
+
+    def evict(self, pod: str, namespace: str) -> None:
+        """The pod ends in good order, wherever its successor goes. One that is gone needs none."""
+
+    def pending(self, workload: str, namespace: str) -> Sequence[str]:
+        """The workload's pods that no node has."""
+
+    def still_running(self, pods: Sequence[str], namespace: str) -> Sequence[str]:
+        """Those of the pods of which a container runs, be they about to end or not."""
+
+    def ready_pods(self, workload: str, namespace: str) -> Sequence[str]:
+        """The workload's pods that are ready."""
+
+    def address(self, pod: str, namespace: str) -> tuple[str, int]:
+        """A pod's own address, and the first port that it declares."""
+
+    def drop_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str) -> None:
+        """For each pod, namespace and address: packets between the two are dropped, both ways, by rules that bear the
+        mark. All at one time, as near as may be."""
+
+    def accept_packets(self, pods: Sequence[tuple[str, str]], *, mark: str) -> None:
+        """None of the pods that are still there has a rule with the mark. All at one time, as near as may be."""
+
+    def dropped_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
+        """How many packets the rules with the mark have dropped; None without such a rule."""
+
+    def connects(self, pod: str, namespace: str, *, address: str, port: int) -> bool:
+        """Whether a TCP connection from the pod's own network to the address is made within a second or so."""
+
+    def require_delays(self, pod: str, namespace: str) -> None:
+        """Raises HarnessError where the pod's kernel cannot delay packets; the pod's own network is not touched."""
+
+    def delay_packets(self, pod: str, namespace: str, *, delay_ms: int) -> None:
+        """What the pod sends leaves this much later; zero: at once. Setting it again replaces it."""
+
+    def packet_delay(self, pod: str, namespace: str) -> str | None:
+        """The delay of what the pod sends, in the kernel's words; None without one."""
+
+    def exhaust_memory(self, pod: str, namespace: str, *, process: ProcessRef) -> None:
+        """The memory of the process's container runs out, and of what is in it the kernel kills that process first.
+
+        Nothing of what was done for that is left when this returns.
+        """
+
+    def last_end(self, pod: str, namespace: str) -> tuple[str, str]:
+        """The id and the reason of the container that ended last in the pod; empty where none has."""
+
+    def image(self, workload: str, namespace: str | None) -> Mapping[str, Any]:
+        """kind, namespace and name of a Deployment or StatefulSet, and its first container's image and pull policy.
+
+        Raises HarnessError for a workload that is neither.
+        """
+
+    def set_image(self, kind: str, name: str, namespace: str, *, image: str, policy: str) -> None:
+        """The workload's first container has this image and pull policy from here on."""
+
+    def rollout(self, kind: str, name: str, namespace: str) -> str | None:
+        """What is missing until the workload's pods all are of its present template and ready; None: nothing."""
+
+    def waiting(self, workload: str, namespace: str) -> Mapping[str, str]:
+        """Pod → the reason why a container of it waits, for the workload's pods that have one."""
+
+
+@runtime_checkable
+class InCluster(Protocol):
+    """An environment that is a cluster."""
+
+    @property
+    def cluster(self) -> ClusterWorld: ...
+
+
+def cluster_of(world: World) -> ClusterWorld:
+    """The cluster behind a world. Raises HarnessError where there is none."""
+    if isinstance(world, InCluster):
+        return world.cluster
+    raise HarnessError("needs a cluster: here pods are processes of one machine; run it with --environment kind")

@@ -296,4 +296,4 @@ class LiveRun:
 
 def _all_up(events: tuple[Event, ...]) -> bool:
     health = {(e.name, e.data["instance"]): e.data["health"] for e in events if e.kind == "target"}
-    return bool(health) and set(health.values()) == {"up"}
+    return set(health.values()) - {"gone"} == {"up"}

@@ -38,6 +38,11 @@ class Where:
     pods: Sequence[PodAddress] | None
     url: str | None
 
+    @property
+    def in_cluster(self) -> bool:
+        """Whether Prometheus runs in a pod of a cluster, with the files of its account."""
+        return self.pods is None
+
     def targets(self, endpoint: ScrapeEndpoint) -> dict[str, Any]:
         """The part of a scrape configuration that says which targets there are, before relabeling."""
         if self.pods is not None:

@@ -22,15 +22,15 @@ from harness.stack.selection import Choice, choose, namespaces_of
 
 # Prometheus's own default, used where neither the monitor nor the Prometheus object names one.
 _DEFAULT_TIMEOUT_S = 10.0
-_NOT_CARRIED = (
-    "authorization",
-    "basicAuth",
-    "bearerTokenFile",
-    "bearerTokenSecret",
-    "oauth2",
-    "proxyUrl",
-    "tlsConfig",
-)
+_NOT_CARRIED = ("authorization", "basicAuth", "bearerTokenSecret", "oauth2", "proxyUrl")
+# What of a tlsConfig can be carried as it is: paths in the Prometheus pod, and plain values. The rest names Secrets.
+_TLS = {
+    "caFile": "ca_file",
+    "certFile": "cert_file",
+    "keyFile": "key_file",
+    "serverName": "server_name",
+    "insecureSkipVerify": "insecure_skip_verify",
+}
 
 
 def read_endpoints(
@@ -163,6 +163,7 @@ def _shared(
     if not wanted:
         mistakes.append(place.mistake("names neither port nor targetPort"))
     extra: Mapping[str, Any] = endpoint.model_extra or {}
+    connection, unknown = _connection(endpoint)
     return {
         "port": wanted or "",
         "path": endpoint.path,
@@ -175,8 +176,21 @@ def _shared(
         "job_label": spec.job_label,
         "where": str(place),
         "settings": _settings(spec, endpoint),
-        "left_out": tuple(key for key in _NOT_CARRIED if key in extra),
+        "connection": connection,
+        "left_out": (*(key for key in _NOT_CARRIED if key in extra), *unknown),
     }
+
+
+def _connection(endpoint: EndpointFields) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """How its targets are spoken to, in Prometheus's spelling, and what of that cannot be carried."""
+    tls = endpoint.tls_config or {}
+    carried: dict[str, Any] = {}
+    if endpoint.bearer_token_file:
+        carried["authorization"] = {"type": "Bearer", "credentials_file": endpoint.bearer_token_file}
+    known = {_TLS[key]: value for key, value in tls.items() if key in _TLS}
+    if known:
+        carried["tls_config"] = known
+    return carried, tuple(f"tlsConfig.{key}" for key in tls if key not in _TLS)
 
 
 def _settings(spec: MonitorSpec, endpoint: EndpointFields) -> dict[str, Any]:

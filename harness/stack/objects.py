@@ -143,7 +143,8 @@ class ScrapeEndpoint:
     ``services``: those the monitor selects (empty for a PodMonitor, whose ``pod_selector`` says which pods).
     ``relabelings`` and ``metric_relabelings`` are in Prometheus's own spelling (``source_labels``, ``target_label``…);
     ``relabelings`` holds all that the operator generates, the monitor's own last. ``settings``: further keys of the
-    scrape configuration (``sample_limit``…). ``left_out``: what the monitor asks for and no rendering carries over.
+    scrape configuration (``sample_limit``…). ``connection``: its ``authorization`` and ``tls_config``, whose files
+    lie in the Prometheus pod. ``left_out``: what the monitor asks for and no rendering carries over.
     """
 
     job: str  # the scrape pool: serviceMonitor/<namespace>/<name>/<index>
@@ -164,6 +165,7 @@ class ScrapeEndpoint:
     job_label: str
     where: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    connection: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -75,6 +75,8 @@ class EndpointFields(Fields):
     honor_timestamps: bool | None = None
     follow_redirects: bool | None = None
     filter_running: bool = True
+    bearer_token_file: str | None = None
+    tls_config: dict[str, Any] | None = None
     params: dict[str, list[str]] = Field(default_factory=dict)
     relabelings: list[Relabeling] = Field(default_factory=list)
     metric_relabelings: list[Relabeling] = Field(default_factory=list)

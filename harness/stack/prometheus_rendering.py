@@ -64,7 +64,7 @@ def render_prometheus(
     return Rendered(
         files={"prometheus.yml": write_yaml(configuration), **rules},
         flags=_flags(spec, time_scale),
-        notes=(*rule_notes, *_notes(stack, spec)),
+        notes=(*rule_notes, *_notes(stack, spec, where)),
     )
 
 
@@ -106,6 +106,7 @@ def _scrape(endpoint: ScrapeEndpoint, where: Where, time_scale: float) -> dict[s
         "metrics_path": endpoint.path,
         "scheme": endpoint.scheme,
         "honor_labels": endpoint.honor_labels,
+        **(endpoint.connection if where.in_cluster else {}),
         **endpoint.settings,
     }
     if endpoint.params:
@@ -191,9 +192,9 @@ def _rule(rule: Mapping[str, Any], time_scale: float, notes: list[str]) -> dict[
     return written
 
 
-def _notes(stack: Stack, spec: PrometheusSpec) -> list[str]:
+def _notes(stack: Stack, spec: PrometheusSpec, where: Where) -> list[str]:
     namespace, name = stack.prometheus_name
-    notes = [f"{endpoint.where}: {key} is left out" for endpoint in stack.endpoints for key in endpoint.left_out]
+    notes = [f"{one.where}: {key} is left out" for one in stack.endpoints for key in _left_out(one, where)]
     notes += [f"Prometheus/{name}: {key} is left out" for key in _NOT_RENDERED if key in stack.prometheus]
     if spec.prometheus_external_label_name is None:
         notes.append(
@@ -206,3 +207,11 @@ def _notes(stack: Stack, spec: PrometheusSpec) -> list[str]:
         if not any((one.namespace, one.name) == (home, endpoint.name) for one in stack.services):
             notes.append(f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist")
     return notes
+
+
+def _left_out(endpoint: ScrapeEndpoint, where: Where) -> tuple[str, ...]:
+    """What of an endpoint is not carried. The files a connection names lie in a pod: outside of a cluster none has
+    them."""
+    written = {"authorization": "bearerTokenFile", "tls_config": "tlsConfig"}
+    missing = () if where.in_cluster else tuple(written[key] for key in endpoint.connection)
+    return (*missing, *endpoint.left_out)

@@ -27,6 +27,7 @@ USED = [
     ("", "events", "list"),  # readiness.py
     ("", "pods/log", "get"),
     ("", "pods/proxy", "get"),  # installation.py: Prometheus, Alertmanager
+    ("", "pods/eviction", "create"),  # breakage.py: a node that is drained
     ("", "services/proxy", "get"),  # installation.py: the receiver, the load's target
     ("", "services", "get"),
     ("", "configmaps", "get"),
@@ -131,10 +132,10 @@ def test_a_namespace_that_is_named_twice_is_one() -> None:
     assert [each["metadata"]["namespace"] for each in of("Role", made)] == ["a", "own"]
 
 
-def test_nodes_are_read_only_in_a_cluster_of_the_harness_own() -> None:
+def test_nodes_are_read_and_cordoned_only_in_a_cluster_of_the_harness_own() -> None:
     own, lent = (account_objects(SPACES, "own", lent=lent) for lent in (False, True))
     (nodes,) = of("ClusterRole", own)
-    assert nodes["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}]
+    assert nodes["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "patch"]}]
     assert [each["metadata"]["name"] for each in of("Namespace", own)] == ["own"]
     for kind in ("ClusterRole", "ClusterRoleBinding", "Namespace"):
         assert of(kind, lent) == [], "nothing outside the lent namespaces may be touched"

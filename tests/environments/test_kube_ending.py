@@ -22,7 +22,7 @@ NAMESPACES = ("get", "namespaces", *CHOSEN, "-o", "json")
 GONE = ("--cascade=foreground", "--wait=true", "--timeout=120s")
 SCOPED = ("delete", "clusterroles,clusterrolebindings,storageclasses,priorityclasses", *CHOSEN, "--wait=false")
 KINDS = (
-    "deployments,statefulsets,daemonsets,jobs,pods,services,configmaps,secrets,persistentvolumeclaims,"
+    "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
     "serviceaccounts,roles,rolebindings,networkpolicies"
 )
 

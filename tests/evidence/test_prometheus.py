@@ -222,6 +222,15 @@ def test_a_value_that_is_no_number_does_not_hide_the_alert(story: Story, server:
     assert story.states() == [("firing", 3.0)]
 
 
+def test_a_target_that_is_no_longer_discovered_is_gone_until_it_is_again(story: Story, written: Written) -> None:
+    target = {"scrapePool": "p", "labels": {"instance": "i"}, "health": "down", "lastError": "refused"}
+    other = {**target, "labels": {"instance": "j"}, "health": "up"}
+    for targets in ([target, other], [other], [other], [{**target, "health": "up"}, other]):
+        story.poll(story.group(3.0), targets=targets)
+    told = [(event.data["instance"], event.data["health"]) for event in written.of("target")]
+    assert told == [("i", "down"), ("j", "up"), ("i", "gone"), ("i", "up")]
+
+
 def test_a_target_is_told_when_its_health_changes(story: Story, written: Written) -> None:
     def target(health: str) -> list[dict[str, Any]]:
         return [{"scrapePool": "p", "labels": {"instance": "a"}, "health": health, "lastError": ""}]

@@ -190,11 +190,11 @@ def test_waiting_for_an_effect_ends_when_the_watch_says_so(world: SmallWorld, to
     assert told.steps[-1] == ("volume-fill#1", "cleared")
 
 
-# Faults of processes and files have tests of their own, with real ones.
+# Faults of processes and files have tests of their own, with real ones, those of a cluster with one in memory.
 ELSEWHERE = {"pod-kill", "pod-down", "pod-hang", "config-change", "weights-damage"}
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name not in ELSEWHERE])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in ELSEWHERE and not FAULTS[name].needs_cluster])
 def test_every_fault_is_put_in_seen_and_taken_out(name: str, injector: Injector, told: Told, world: SmallWorld) -> None:
     params: dict[str, dict[str, Any]] = {
         "volume-fill": {"workload": "inference", "volume": "models", "namespace": "n", "percent": 95.0},

@@ -146,3 +146,40 @@ def test_a_service_finds_pods_in_its_own_namespace_only(load: Any, addresses: An
     stack = load(change)
     job = configuration(render_prometheus(stack, addresses(stack), time_scale=60))["scrape_configs"][0]
     assert job["static_configs"] == []
+
+
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def secured(by_name: dict[str, dict[str, Any]]) -> None:
+    endpoint = by_name["ServiceMonitor/app"]["spec"]["endpoints"][0]
+    endpoint |= {
+        "scheme": "https",
+        "bearerTokenFile": TOKEN,
+        "tlsConfig": {"insecureSkipVerify": True, "caFile": "/ca.crt", "serverName": "app", "ca": {"secret": {}}},
+    }
+
+
+def test_a_token_and_certificates_in_the_pod_are_carried_where_there_is_one(load: Any) -> None:
+    rendered = render_prometheus(load(secured), None, time_scale=1)
+    (scrape,) = configuration(rendered)["scrape_configs"]
+    assert scrape["authorization"] == {"type": "Bearer", "credentials_file": TOKEN}
+    assert scrape["tls_config"] == {"insecure_skip_verify": True, "ca_file": "/ca.crt", "server_name": "app"}
+    left_out = [note for note in rendered.notes if "left out" in note and "endpoints[0]" in note]
+    assert [note.rpartition(": ")[2] for note in left_out] == ["tlsConfig.ca is left out"]
+
+
+def test_outside_of_a_pod_there_are_no_such_files_and_that_is_noted(load: Any) -> None:
+    rendered = render_prometheus(load(secured), [], time_scale=1)
+    (scrape,) = configuration(rendered)["scrape_configs"]
+    assert not {"authorization", "tls_config"} & set(scrape)
+    notes = "\n".join(rendered.notes)
+    assert "bearerTokenFile is left out" in notes
+    assert "tlsConfig is left out" in notes
+
+
+def test_promtool_takes_what_a_pod_is_given_for_its_targets(load: Any, tmp_path: Path) -> None:
+    write(render_prometheus(load(secured), None, time_scale=60, discovery_url="http://127.0.0.1:1/targets"), tmp_path)
+    check = ["promtool", "check", "config", "--syntax-only", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr

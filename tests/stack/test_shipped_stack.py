@@ -1,7 +1,6 @@
 """The shipped manifests: complete, quiet when all is well, and each rule true exactly when it should be."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 import yaml
 
 from harness.stack import Stack, render_prometheus
+from tests.stack.rule_cases import assert_fires
 
 GPU = 'namespace="monitoring",job="gpu-exporter",instance="gpu-exporter-0"'
 NODE = 'instance="node-exporter-0",mountpoint="/models"'
@@ -89,26 +89,7 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
 def test_a_rule_fires_exactly_when_it_should(
     shipped: Stack, tmp_path: Path, alert: str, series: dict[str, str], minute: int, fires: bool
 ) -> None:
-    rendered = render_prometheus(shipped, [], time_scale=1)
-    files = {name: text for name, text in rendered.files.items() if name.startswith("rules/")}
-    (tmp_path / "rules").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    look = {
-        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) > bool 0 or vector(0)',
-        "eval_time": f"{minute}m",
-        "exp_samples": [{"labels": "{}", "value": int(fires)}],
-    }
-    inputs = [{"series": name, "values": values} for name, values in series.items()]
-    case = {
-        "rule_files": list(files),
-        "evaluation_interval": "30s",
-        "tests": [{"interval": "30s", "input_series": inputs, "promql_expr_test": [look]}],
-    }
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(case))
-    command = ["promtool", "test", "rules", str(tmp_path / "test.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_fires(shipped, tmp_path, alert, series, minute=minute, fires=fires)
 
 
 def test_every_shipped_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(

@@ -17,9 +17,11 @@ from harness.environments.kube.vocabulary import ACCOUNT
 _TOKEN = f"{ACCOUNT}-token"
 _TOKEN_S = 30.0
 # In each namespace of the stack: what runs there, read; a pod made to look at its ConfigMaps; a ConfigMap changed; a
-# workload scaled. Reading a Secret, making or deleting objects and opening a shell are not among it.
+# workload scaled; a pod evicted, as from a node that is drained. Reading a Secret, making or deleting objects and
+# opening a shell are not among it.
 _RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["pods/log", "pods/proxy", "services/proxy"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events", "services"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
@@ -30,14 +32,17 @@ _OWN_RULES: tuple[dict[str, Any], ...] = (
     *_RULES,
     {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["create", "get", "delete", "patch", "list"]},
 )
-# Nodes are nobody's namespace.
-_NODE_RULES: tuple[dict[str, Any], ...] = ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},)
+# Nodes are nobody's namespace. They are read, and cordoned and uncordoned, which is a patch.
+_NODE_RULES: tuple[dict[str, Any], ...] = (
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "patch"]},
+)
 
 
 def account_objects(namespaces: Sequence[str], own: str, *, lent: bool) -> list[dict[str, Any]]:
     """The account in its ``own`` namespace, its token, and a Role and RoleBinding in each namespace.
 
-    In a cluster that is the harness's, not ``lent`` to it, the namespace is made too, and nodes may be read.
+    In a cluster that is the harness's, not ``lent`` to it, the namespace is made too, and nodes may be read and
+    cordoned.
     """
     objects: list[dict[str, Any]] = [
         *([] if lent else [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": own}}]),

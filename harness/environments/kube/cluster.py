@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from harness.environments.kube.api_proxy import ask
+from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
@@ -35,6 +36,7 @@ class Cluster:
     def __init__(self, state: ClusterState) -> None:
         self.state = state
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
+        self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask)
 
     def alive(self) -> bool:
         """Whether the cluster is there, and what was put into it."""
@@ -43,7 +45,8 @@ class Cluster:
     def container_states(self) -> list[dict[str, Any]]:
         """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code.
 
-        ``pid`` is the container's own identity, another one after each start.
+        ``pid`` is the container's own identity, another one after each start. A pod that is ending and of which nothing
+        runs any more is gone: a cluster may need a minute until it says so, when volumes are slow to let go.
         """
         return [
             {
@@ -56,6 +59,7 @@ class Cluster:
                 "exit_code": container.exit_code,
             }
             for pod in self._pods()
+            if not pod.ending or any(container.running for container in pod.containers)
             for container in pod.containers
         ]
 

@@ -23,7 +23,7 @@ _GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
 _CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclasses"
 # What a stack and the harness put into namespaces that are somebody else's.
 _NAMESPACED = (
-    "deployments,statefulsets,daemonsets,jobs,pods,services,configmaps,secrets,persistentvolumeclaims,"
+    "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
     "serviceaccounts,roles,rolebindings,networkpolicies"
 )
 
@@ -81,7 +81,7 @@ def _remove_made(state: ClusterState) -> None:
         with _told(failures):
             own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
         calls.append(("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false"))
-    for namespace in state.namespaces:
+    for namespace in (*state.namespaces, *state.beyond):
         if namespace not in own:
             calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:

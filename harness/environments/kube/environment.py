@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from harness.environments.kube.api_proxy import start_proxy
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.images import build_images, load_mapping
-from harness.environments.kube.installation import OWN_IMAGE, Installation
+from harness.environments.kube.installation import EVERY_CLUSTERS, OWN_IMAGE, Installation
 from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.kubelet_service import kubelet_endpoints
 from harness.environments.kube.operator import choose_form
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
@@ -22,6 +23,7 @@ from harness.environments.kube.sources import Source, make_gpu
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage, read_storage
 from harness.environments.kube.versions import read_versions
+from harness.environments.kube.vocabulary import labelled
 from harness.environments.receiver import with_receiver
 from harness.errors import HarnessError, StackNotReady
 from harness.stack import Stack
@@ -161,7 +163,15 @@ class ClusterEnvironment:
         form = choose_form(admin, self._stack, time_scale=self._state.time_scale)
         progress(form.why)
         discovers = form.by_operator or installation.discovers_itself()
-        objects, notes = installation.objects(read_storage(admin), discovers=discovers, by_operator=form.by_operator)
+        existing = EVERY_CLUSTERS if self._state.lent else _names(admin.get("namespaces"))
+        objects, notes = installation.objects(
+            read_storage(admin), discovers=discovers, by_operator=form.by_operator, existing=existing
+        )
+        if not self._state.lent:
+            nodes = admin.get("nodes")["items"]
+            objects += [labelled(each, self._state.run_label) for each in kubelet_endpoints(self._stack, nodes)]
+        self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces))
+        self._state.save()  # what lies there has to be found again, whatever happens from here on
         admin.apply(objects)
         progress(f"{len(objects)} objects are in the cluster")
         kubectl = account_kubectl(admin, Path(self._state.account_kubeconfig), self._state.own_namespace)
@@ -222,6 +232,16 @@ class ClusterEnvironment:
 def _unknown(ignored: str) -> bool:
     """Whether an object the stack's reading passes over is one that a cluster does not know by itself either."""
     return ignored.partition("/")[0] not in _KNOWN
+
+
+def _names(listed: Any) -> set[str]:
+    return {str(each["metadata"]["name"]) for each in listed["items"]}
+
+
+def _beyond(objects: Sequence[Mapping[str, Any]], namespaces: Collection[str]) -> tuple[str, ...]:
+    """The further namespaces in which something is made."""
+    found = {str(each["metadata"]["namespace"]) for each in objects if each["metadata"].get("namespace")}
+    return tuple(sorted(found.difference(namespaces)))
 
 
 def _title(manifest: Mapping[str, Any]) -> str:

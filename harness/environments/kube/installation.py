@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from harness.stack import Rendered, Stack, Workload, render_alertmanager, render
 
 # What a mapping calls the image that holds the harness's own package, and locust.
 OWN_IMAGE = "model-serving/workloads"
+# The namespaces that no cluster is without.
+EVERY_CLUSTERS = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 _NO_DISCOVERY = (
     "Prometheus's own Kubernetes discovery: this image is built without it; a container in its pod asks the API server "
     "with its account, and hands the targets over by HTTP discovery with the same labels"
@@ -37,12 +39,18 @@ class Installation:
     own: ResolvedImage
 
     def objects(
-        self, storage: Storage, *, discovers: bool, by_operator: bool = False
+        self,
+        storage: Storage,
+        *,
+        discovers: bool,
+        by_operator: bool = False,
+        existing: Collection[str] = EVERY_CLUSTERS,
     ) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
         """Every object in the order of making, and what was changed or left out.
 
         ``discovers``: whether Prometheus asks the Kubernetes API itself. ``by_operator``: whether the cluster's
-        operator makes Prometheus and Alertmanager.
+        operator makes Prometheus and Alertmanager. ``existing``: the cluster's namespaces. They are not made, and so
+        never get the run's label, by which namespaces are deleted with all that is in them.
         """
         rendered = self._render(None if discovers else f"http://127.0.0.1:{DISCOVERY_PORT}/targets")
         additions = Additions(
@@ -65,7 +73,8 @@ class Installation:
         ]
         notes = [] if by_operator else [note for part in rendered.values() for note in part.notes]
         notes += [] if discovers else [_NO_DISCOVERY]
-        return [*namespaces, *account, *others], (*notes, *translation.notes)
+        made = [each for each in [*namespaces, *account, *others] if not _is_namespace(each, existing)]
+        return made, (*notes, *translation.notes)
 
     def paths(self) -> dict[str, Any]:
         """Where everything is below the URL of the API, as fields of the state."""
@@ -116,6 +125,10 @@ class Installation:
 
     def _receiver(self) -> Workload:
         return next(each for each in self.stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
+
+
+def _is_namespace(manifest: Mapping[str, Any], names: Collection[str]) -> bool:
+    return manifest["kind"] == "Namespace" and manifest["metadata"]["name"] in names
 
 
 def _pod_path(workload: Workload, pod: str) -> str:

@@ -19,7 +19,7 @@ _TIMEOUT_S = 20.0
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
 
 # A process's letter and start: fields 3 and 22 of its stat line, counted behind the last bracket of its name.
-_STAT = r"""
+STAT = r"""
 stat_of() {
   line=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
   set -- ${line##*) }
@@ -56,6 +56,9 @@ tail -n +1 -F "$1" 2>/dev/null | sed -nu '
 ' &
 cat > /dev/null
 pkill -P $$ 2>/dev/null; kill $! 2>/dev/null
+"""
+_AWAIT = r"""
+timeout "$2" bash -c 'until (exec 3<>"/dev/tcp/127.0.0.1/$0") 2>/dev/null; do sleep 0.05; done' "$1" || exit 3
 """
 _REPLACE = r"""
 cat > "$1.harness" && chmod 644 "$1.harness" && mv "$1.harness" "$1"
@@ -103,7 +106,7 @@ class KindNode:
         for order, container_id in enumerate(container_ids):
             if not _CONTAINER_ID.fullmatch(container_id):
                 continue
-            _, out = self.run(_STAT + _LIST, container_id)
+            _, out = self.run(STAT + _LIST, container_id)
             for line in out.decode().splitlines():
                 pid, started, state, inner = line.split()
                 if state not in ("Z", "X"):
@@ -113,13 +116,13 @@ class KindNode:
 
     def process_state(self, process: ProcessRef) -> str | None:
         """The kernel's letter for what a process does; None when it is gone."""
-        _, out = self.run(_STAT + _STATE, str(process.pid), f"{process.started:.0f}")
+        _, out = self.run(STAT + _STATE, str(process.pid), f"{process.started:.0f}")
         state = out.decode().strip()
         return None if state in ("", "Z", "X") else state
 
     def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
         """Whether it was sent to that very process."""
-        status, _ = self.run(_STAT + _SIGNAL, str(process.pid), f"{process.started:.0f}", str(int(number)), fails=(3,))
+        status, _ = self.run(STAT + _SIGNAL, str(process.pid), f"{process.started:.0f}", str(int(number)), fails=(3,))
         return status == 0
 
     def usage(self, path: str) -> tuple[int, int]:
@@ -154,6 +157,11 @@ class KindNode:
         It ends when its standard input does: the node would go on with a program whose caller was killed.
         """
         return ["docker", "exec", "-i", self.name, "sh", "-c", _FOLLOW, "sh", log]
+
+    def await_port(self, port: int, *, timeout_s: float) -> bool:
+        """Whether something in the node listens at this port of its loopback before the time is over."""
+        status, _ = self.run(_AWAIT, str(port), f"{timeout_s:.0f}", fails=(3,), timeout_s=timeout_s + _TIMEOUT_S)
+        return status == 0
 
     def service(self, order: str, name: str) -> None:
         """``systemctl ORDER NAME`` in the node."""

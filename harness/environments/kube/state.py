@@ -22,7 +22,8 @@ class ClusterState:
 
     ``cluster``: the kind cluster's name; empty for a cluster that is not the harness's own. ``keep``: whether the
     cluster outlives the run. ``namespaces``: where the stack and the harness act; ``own_namespace``: where the harness
-    keeps what is its own. ``lent``: the cluster is somebody else's. ``proxy``: the URL at which
+    keeps what is its own; ``beyond``: further ones in which objects of the stack lie, and no pods. ``lent``: the
+    cluster is somebody else's. ``proxy``: the URL at which
     ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
     ``namespace/workload/volume`` → the ConfigMap behind it. ``gpu_file``: the simulated devices' state; empty without.
     """
@@ -43,6 +44,7 @@ class ClusterState:
     lent: bool
     gpu: str
     gpu_file: str
+    beyond: tuple[str, ...] = ()
     prometheus_path: str = ""
     prometheus_pod: str = ""
     alertmanager_paths: tuple[str, ...] = ()
@@ -93,7 +95,7 @@ class ClusterState:
         """Raises HarnessError when the directory holds no cluster environment."""
         raw = read_description(run_dir)
         try:
-            for name in ("namespaces", "alertmanager_paths", "receiver_paths", "not_exercised"):
+            for name in ("namespaces", "beyond", "alertmanager_paths", "receiver_paths", "not_exercised"):
                 raw[name] = tuple(raw[name])
             return cls(**raw)
         except (KeyError, TypeError) as error:

@@ -171,12 +171,17 @@ def _service(stack: Stack, namespace: str, name: str) -> dict[str, Any]:
 
 
 def _capture_service(receiver: Workload) -> dict[str, Any]:
+    """Stands for the world outside, which is there also while the cluster takes the receiver's node for lost."""
     port = next(iter(receiver.containers[0].ports.values()), _RECEIVER_PORT)
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": CAPTURE_SERVICE, "namespace": receiver.namespace},
-        "spec": {"selector": dict(RECEIVER_LABEL), "ports": [{"name": "http", "port": 8080, "targetPort": port}]},
+        "spec": {
+            "publishNotReadyAddresses": True,
+            "selector": dict(RECEIVER_LABEL),
+            "ports": [{"name": "http", "port": 8080, "targetPort": port}],
+        },
     }
 
 

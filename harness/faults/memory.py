@@ -1,0 +1,44 @@
+"""Faults of memory: a container that runs out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.faults.picking import one_of
+from harness.faults.world import World, cluster_of
+from harness.model import ProcessRef
+
+Record = Mapping[str, Any]
+_REASON = "OOMKilled"
+
+
+def plan(world: World, *, workload: str, namespace: str | None, seed: int) -> Record:
+    """The record of exhausting the memory of one of the workload's pods, drawn by the seed."""
+    cluster = cluster_of(world)
+    pod = one_of(world, workload, namespace, seed)
+    processes = world.processes(pod.name, pod.namespace)
+    if not processes:
+        raise HarnessError(f"pod {pod.name} is not running: there is no memory to exhaust")
+    main = processes[0]
+    return {
+        "pod": pod.name,
+        "namespace": pod.namespace,
+        "main": {"pid": main.pid, "started": main.started, "node": main.node},
+        "ended_before": cluster.last_end(pod.name, pod.namespace)[0],
+    }
+
+
+def exhaust(world: World, record: Record) -> None:
+    """The kernel kills the container's main process, as when it had taken all its memory itself."""
+    main = ProcessRef(int(record["main"]["pid"]), float(record["main"]["started"]), str(record["main"]["node"]))
+    cluster_of(world).exhaust_memory(record["pod"], record["namespace"], process=main)
+
+
+def exhausted(world: World, record: Record) -> str | None:
+    """That the API says of a container that ended since: out of memory."""
+    ended, reason = cluster_of(world).last_end(record["pod"], record["namespace"])
+    if ended in ("", record["ended_before"]) or reason != _REASON:
+        return None
+    return f"the API says why container {ended[:12]} of {record['pod']} ended: {reason}"

@@ -1,0 +1,129 @@
+"""What a cluster's API says, as faults ask for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.environments.kube.breakage import Breakage, missing_of_rollout
+from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.pods import ClusterPod, read_pod
+from harness.errors import HarnessError, PodGone
+
+
+def raw_pod(name: str = "app-1", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "n",
+            "uid": "u-1",
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "app-5c"}],
+        },
+        "spec": {
+            "nodeName": "n1",
+            "containers": [{"name": "main", "ports": [{"containerPort": 80}]}, {"name": "side"}],
+        },
+        "status": {"phase": "Running", "podIP": "10.0.0.7", **status},
+    }
+
+
+def breakage(raw: dict[str, Any], node: dict[str, Any] | None = None) -> Breakage:
+    answers = {
+        "/api/v1/namespaces/n/pods/app-1": raw,
+        "/api/v1/namespaces/n/pods": {"items": [raw]},
+        "/api/v1/nodes/n1": node,
+    }
+
+    def pod(name: str, namespace: str) -> ClusterPod:
+        if (name, namespace) != ("app-1", "n"):
+            raise PodGone(name)
+        return read_pod(raw)
+
+    return Breakage(Kubectl(Path("/none"), "none"), pod=pod, pods=lambda *_: [read_pod(raw)], ask=answers.__getitem__)
+
+
+@pytest.mark.parametrize("status", ["True", "False", "Unknown"])
+def test_a_nodes_own_condition_is_told(status: str) -> None:
+    conditions = [{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": status}]
+    assert breakage(raw_pod(), {"status": {"conditions": conditions}}).node_status("n1") == status
+
+
+def test_a_node_that_never_said_anything_is_unknown() -> None:
+    assert breakage(raw_pod(), {"status": {}}).node_status("n1") == "Unknown"
+
+
+@pytest.mark.parametrize(("spec", "schedulable"), [({}, True), ({"unschedulable": True}, False)])
+def test_a_cordoned_node_is_not_schedulable(spec: dict[str, Any], schedulable: bool) -> None:
+    assert breakage(raw_pod(), {"spec": spec}).is_schedulable("n1") is schedulable
+
+
+def ended(reason: str) -> dict[str, Any]:
+    return {"terminated": {"reason": reason, "containerID": "containerd://abc", "exitCode": 137}}
+
+
+def test_the_first_containers_last_end_counts_and_no_other() -> None:
+    side = {"name": "side", "state": ended("Error")}
+    main = {"name": "main", "state": {"running": {}}, "lastState": ended("OOMKilled")}
+    assert breakage(raw_pod(containerStatuses=[side, main])).last_end("app-1", "n") == ("abc", "OOMKilled")
+    assert breakage(raw_pod(containerStatuses=[side])).last_end("app-1", "n") == ("", "")
+
+
+def test_a_container_that_is_down_now_ended_last() -> None:
+    main = {"name": "main", "state": ended("OOMKilled"), "lastState": ended("Error")}
+    assert breakage(raw_pod(containerStatuses=[main])).last_end("app-1", "n")[1] == "OOMKilled"
+
+
+def test_a_pod_without_an_address_cannot_be_cut_off() -> None:
+    assert breakage(raw_pod()).address("app-1", "n") == ("10.0.0.7", 80)
+    with pytest.raises(HarnessError, match="has no address yet"):
+        breakage(raw_pod(podIP="")).address("app-1", "n")
+
+
+def test_why_a_pod_waits_is_its_reason_alone() -> None:
+    waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such host: x"}}}
+    found = breakage(raw_pod(containerStatuses=[{"name": "main", **waiting}])).waiting("app", "n")
+    assert found == {"app-1": "ErrImagePull"}
+
+
+def test_a_node_that_is_no_container_here_is_out_of_reach() -> None:
+    with pytest.raises(HarnessError, match=r"node n1 .*"):
+        breakage(raw_pod()).dropped_packets("app-1", "n", mark="m")
+
+
+def test_a_pod_with_its_nodes_network_is_refused() -> None:
+    raw = raw_pod()
+    raw["spec"]["hostNetwork"] = True
+    with pytest.raises(HarnessError, match="has its node's network"):
+        breakage(raw).accept_packets([("app-1", "n")], mark="m")
+
+
+def controller(kind: str = "Deployment", **status: int | str) -> dict[str, Any]:
+    complete = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+    return {
+        "kind": kind,
+        "metadata": {"generation": 3},
+        "spec": {"replicas": 2},
+        "status": {key: value for key, value in {**complete, **status}.items() if value is not None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "missing"),
+    [
+        ({}, None),
+        ({"observedGeneration": 2}, "the change has not been seen yet"),
+        ({"updatedReplicas": 1}, "1 of 2 pods are updated"),
+        ({"readyReplicas": 1}, "1 of 2 pods are ready"),
+        ({"replicas": 3}, "1 old pods are still there"),
+    ],
+)
+def test_a_rollout_is_complete_when_all_pods_are_new_and_ready(status: dict[str, int], missing: str | None) -> None:
+    assert missing_of_rollout(controller(**status)) == missing
+
+
+def test_a_stateful_set_that_was_never_updated_counts_its_current_pods() -> None:
+    same = {"currentRevision": "a", "updateRevision": "a", "currentReplicas": 2, "updatedReplicas": 0}
+    assert missing_of_rollout(controller("StatefulSet", **same)) is None
+    assert missing_of_rollout(controller("StatefulSet", **{**same, "updateRevision": "b"})) == "0 of 2 pods are updated"

@@ -1,0 +1,87 @@
+"""What is added to the shipped stack in a cluster: complete, and each rule true exactly when it should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.stack import Stack, load_stack, render_prometheus
+from tests.environments.stacks import CLUSTER, merged
+from tests.stack.rule_cases import assert_fires
+
+NODE = 'namespace="kube-system",job="kubelet",instance="n1"'
+UP, UP_PROBES = (f'up{{{NODE},metrics_path="{path}"}}' for path in ("/metrics", "/metrics/probes"))
+PULLS = f'kubelet_runtime_operations_errors_total{{{NODE},operation_type="pull_image"}}'
+POD = 'namespace="model-serving",pod="inference-1",container="inference",probe_type="Readiness"'
+FAILED, PASSED = (f'prober_probe_total{{{POD},result="{result}"}}' for result in ("failed", "successful"))
+UPS = {UP: "1x90", UP_PROBES: "1x90"}
+
+# Alert, series sampled every 30 s, minute of the look, whether it fires then.
+CASES: list[tuple[str, dict[str, str], int, bool]] = [
+    ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x10 0x80"}, 9, True),
+    ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x10 0x80"}, 6, False),
+    ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x90"}, 9, False),
+    ("NodeNotReady", {UP: "1 0 1 0 1 0 1 0 1 0 1 0", UP_PROBES: "1 0 1 0 1 0 1 0 1 0 1 0"}, 5, True),
+    ("NodeNotReady", UPS, 9, False),
+    ("PodNotReady", {FAILED: "0x20 1+1x70", PASSED: "0+1x20 20x70"}, 20, True),
+    ("PodNotReady", {FAILED: "0+1x90"}, 20, True),
+    ("PodNotReady", {FAILED: "0+1x90", PASSED: "0+1x90"}, 20, False),
+    ("PodNotReady", {FAILED: "2x90", PASSED: "0+1x90"}, 20, False),
+    # It failed while it ended, and is gone.
+    ("PodNotReady", {FAILED: "0x20 1+1x4 stale", PASSED: "0+1x20 20x4 stale"}, 16, False),
+    ("ServingStopped", {**UPS, PASSED: "0+1x20 stale"}, 17, True),
+    ("ServingStopped", {**UPS, PASSED: "0+1x20 stale"}, 13, False),
+    ("ServingStopped", {**UPS, PASSED: "0+1x90"}, 17, False),
+    # A silent kubelet tells nothing of its pods.
+    ("ServingStopped", {UP: "1x20 0x70", UP_PROBES: "1x20 0x70", PASSED: "0+1x20 stale"}, 20, False),
+    ("ServingStopped", {}, 20, False),
+    ("ImagePullFailing", {**UPS, PULLS: "_x20 1x70"}, 15, True),
+    ("ImagePullFailing", {**UPS, PULLS: "_x20 1x70"}, 25, False),
+    ("ImagePullFailing", {**UPS, PULLS: "1x60 2x30"}, 35, True),
+    ("ImagePullFailing", {**UPS, PULLS: "1x90"}, 5, False),
+    # An answer that is missing is no news, and does not end any.
+    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale 1x49"}, 24, False),
+    ("ImagePullFailing", {UP: "1x28 0 1x60", UP_PROBES: "1x90", PULLS: "_x20 1x7 stale 1x60"}, 16, True),
+    # A kubelet that starts anew has forgotten its failures.
+    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 22, False),
+    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 24, False),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return load_stack(merged(tmp_path_factory.mktemp("stack")))
+
+
+@pytest.mark.parametrize(("alert", "series", "minute", "fires"), CASES, ids=lambda value: str(value)[:40])
+def test_a_rule_fires_exactly_when_it_should(
+    stack: Stack, tmp_path: Path, alert: str, series: dict[str, str], minute: int, fires: bool
+) -> None:
+    assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires)
+
+
+def test_every_alert_of_a_cluster_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(stack: Stack) -> None:
+    names = {alert.name for alert in stack.spec.alerts if alert.group == "cluster"}
+    assert names == {name for name, _, _, fires in CASES if fires}
+    assert names == {name for name, _, _, fires in CASES if not fires}
+
+
+def test_all_of_it_is_selected_and_compressible(stack: Stack) -> None:
+    assert stack.unselected == ()
+    assert [alert.name for alert in stack.spec.alerts if alert.incompressible] == []
+
+
+def test_the_way_to_a_kubelet_is_told_to_prometheus(stack: Stack) -> None:
+    written = yaml.safe_load(render_prometheus(stack, None, time_scale=60).files["prometheus.yml"])
+    jobs = [each for each in written["scrape_configs"] if "/kubelet/" in each["job_name"]]
+    assert [job["metrics_path"] for job in jobs] == ["/metrics", "/metrics/probes"]
+    for job in jobs:
+        assert job["authorization"]["credentials_file"].endswith("/serviceaccount/token")
+        assert job["tls_config"] == {"insecure_skip_verify": True}
+        assert job["kubernetes_sd_configs"] == [{"role": "endpoints", "namespaces": {"names": ["kube-system"]}}]
+
+
+def test_what_is_added_takes_no_files_place() -> None:
+    assert not {path.name for path in CLUSTER.iterdir()} & {path.name for path in (CLUSTER.parent / "stack").iterdir()}

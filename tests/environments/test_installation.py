@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.environments.kube.images import ResolvedImage
 from harness.environments.kube.installation import Installation
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage
@@ -43,7 +44,7 @@ def installed(stack: Stack, root: Path, existing: Collection[str], *, lent: bool
         gpu="",
         gpu_file="",
     )
-    installation = Installation(stack, {}, state, own_image="own:1")
+    installation = Installation(stack, {}, state, own=ResolvedImage("own:1", None, False))
     objects, _ = installation.objects(Storage(None, None, frozenset()), discovers=True, existing=existing)
     return objects
 

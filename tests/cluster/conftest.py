@@ -42,7 +42,7 @@ class ClusterRunner(Runner):
     def kubectl(self, *args: str) -> str:
         """What kubectl answers the cluster's administrator."""
         command = ["kubectl", "--kubeconfig", str(self.kubeconfig), *args]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

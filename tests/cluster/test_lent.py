@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ def lent(runner: ClusterRunner, namespaces: tuple[str, ...] = NAMESPACES) -> tup
 
 
 @pytest.fixture
-def namespaces(runner: ClusterRunner, cluster_before: Objects) -> None:
-    """The namespaces, there and lent."""
+def namespaces(runner: ClusterRunner, cluster_before: Objects) -> Iterator[None]:
+    """The namespaces, there and lent; gone afterwards, for the tests whose cluster has none of them."""
     for name in NAMESPACES:
-        if ("Namespace", "", name) not in runner.objects():
-            runner.kubectl("create", "namespace", name)
-        runner.kubectl("label", "namespace", name, "harness/allowed=true", "--overwrite")
+        runner.kubectl("create", "namespace", name)
+        runner.kubectl("label", "namespace", name, "harness/allowed=true")
+    yield
+    runner.kubectl("delete", "namespace", *NAMESPACES)
 
 
 @pytest.mark.usefixtures("namespaces")

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs browser certify certify-kind test test-kind check e2e test-torch bench gpu sample clean
+.PHONY: setup programs browser certify certify-kind test test-kind test-kind-all check e2e test-torch bench gpu sample clean
 
 setup: programs .venv/.complete
 
@@ -32,6 +32,10 @@ certify-kind: setup
 
 # The tests that need a kind cluster: docker, kind and kubectl have to be there, and debian:bookworm-slim.
 test-kind: setup
+	$(BIN)/pytest -q -m 'cluster and not long' -p no:randomly
+
+# Those too that take minutes each: every experiment and every sabotaged twin in the cluster.
+test-kind-all: setup
 	$(BIN)/pytest -q -m cluster -p no:randomly
 
 # All tests: style and types, unit tests, and those with real servers.

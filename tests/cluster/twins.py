@@ -29,6 +29,8 @@ def text_changed(name: str, old: str, new: str) -> Sabotage:
 _RULES = "cluster-rules.yaml"
 
 TWINS: Mapping[str, Sabotage] = {
+    # One that is enough as long as it lives.
+    "alertmanager-lost": text_changed("alertmanager.yaml", "replicas: 3", "replicas: 1"),
     # A job that is called otherwise here: the rule is on nothing.
     "node-not-ready": text_changed(_RULES, 'min_over_time(up{job="kubelet"}[1m])', 'min_over_time(up{job="node"}[1m])'),
     # A label's value of another version.

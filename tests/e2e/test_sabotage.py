@@ -115,7 +115,6 @@ BATCHES: tuple[dict[str, Callable[[Path], None]], ...] = (
         "gpu-overheats": threshold_out_of_reach,
         "inference-pod-killed": text_changed("rules.yaml", "time_seconds[15m]) > 2", "time_seconds[15m]) > 0"),
         "prometheus-lost": text_changed("alertmanager.yaml", "svc:8080/heartbeat", "svc:8099/heartbeat"),
-        "alertmanager-lost": text_changed("alertmanager.yaml", "replicas: 3", "replicas: 1"),
     },
 )
 

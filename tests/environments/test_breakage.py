@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.environments.kube.breakage import Breakage, missing_of_rollout
+from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, read_pod
+from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
 
 

@@ -13,6 +13,7 @@ from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pod_network import PodNetwork, accept, drop
 from harness.environments.kube.pods import ClusterPod, read_pod
+from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
@@ -176,9 +177,8 @@ class Breakage:
             raise HarnessError(
                 f"{workload} is a {pod.owner_kind or 'Pod'}: only what is rolled out has an image to break"
             )
-        container = self._controller(pod.owner_kind, pod.workload, pod.namespace)["spec"]["template"]["spec"][
-            "containers"
-        ][0]
+        template = self._controller(pod.owner_kind, pod.workload, pod.namespace)["spec"]["template"]
+        container = template["spec"]["containers"][0]
         return {
             "kind": pod.owner_kind,
             "name": pod.workload,
@@ -232,23 +232,3 @@ class Breakage:
             )
         self._reached.add(name)
         return KindNode(name)
-
-
-def missing_of_rollout(controller: Mapping[str, Any]) -> str | None:
-    """What a Deployment or StatefulSet still lacks; None when its rollout is complete.
-
-    Source of what complete means: kubectl, ``rollout status``.
-    """
-    spec, status = controller["spec"], controller.get("status", {})
-    wanted = int(spec.get("replicas", 1))
-    if int(status.get("observedGeneration", 0)) < int(controller["metadata"].get("generation", 0)):
-        return "the change has not been seen yet"
-    updated = int(status.get("updatedReplicas", status.get("currentReplicas", 0)))
-    if controller.get("kind") == "StatefulSet" and status.get("currentRevision") == status.get("updateRevision"):
-        updated = int(status.get("currentReplicas", 0))
-    for what, count in (("updated", updated), ("ready", int(status.get("readyReplicas", 0)))):
-        if count < wanted:
-            return f"{count} of {wanted} pods are {what}"
-    if int(status.get("replicas", 0)) > wanted:
-        return f"{int(status['replicas']) - wanted} old pods are still there"
-    return None

@@ -205,12 +205,13 @@ class SessionRun:
         from harness.model import Verdict
         from harness.run.interrupt import Interruption
         from harness.run.live import LiveRun, Options
-        from harness.run.placing import require_environment
+        from harness.run.placing import require_environment, require_images
         from harness.run.reporting import new_run_directory
         from harness.run.testing import Environment, NotProved
 
         place = self._place()
         require_environment(place)
+        require_images(place, self.stack)
         asked = self._option("--run-seed")
         seed = random.SystemRandom().randrange(2**31) if asked is None else asked
         options = Options(

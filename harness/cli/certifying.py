@@ -89,48 +89,56 @@ def certify(
       harness certify --environment kube --context staging --namespace monitoring --namespace serving --dry-run
     """
     from harness.run.certify import Options
-    from harness.run.inputs import read_inputs
-    from harness.run.placing import require_environment
     from harness.run.reporting import new_run_directory
-    from harness.run.suitability import split
 
-    chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
-    places = [replace(place, environment=name) for name in place.environment.split(",")]
     options = Options(
         time_scale=time_scale,
-        seed=chosen_seed,
+        seed=seed if seed is not None else random.SystemRandom().randrange(2**31),
         load_rate=load_rate,
         load_target=load_target,
         load_model=load_model,
         load_workers=load_workers,
+        place=place,
     )
-    certifications = []
-    for each in places:
-        name = each.environment
-        stack, experiments = read_inputs(
-            stacks or defaults.stacks(name),
-            experiment_paths or defaults.experiments(name),
-            environment=name,
-            load_target=load_target,
-        )
-        require_environment(each)
-        left_out: tuple[str, ...] = ()
-        if not experiment_paths:  # what somebody names is run, or reported as not run
-            experiments, left_out = split(experiments, stack.spec, environment=name, time_scale=time_scale)
-        certifications.append(_Certification(stack, experiments, replace(options, place=each, left_out=left_out)))
+    certifications = [
+        _read(stacks, experiment_paths, replace(options, place=replace(place, environment=name)))
+        for name in place.environment.split(",")
+    ]
     if dry_run:
         for certification in certifications:
-            show("\n".join(_plan(certification.stack, certification.options)))
+            show("\n".join(certification.plan()))
         return 0
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     with Progress(sys.stderr) as progress:
         if len(certifications) == 1:
             result, text = certifications[0].run(run_dir, progress.say)
-            results = {places[0].environment: result}
+            results = {result.environment: result}
         else:
             results, text = _run_all(certifications, run_dir, progress.say)
     show(text)
     return EXIT[_verdict(results)]
+
+
+def _read(stacks: Sequence[Path], experiment_paths: Sequence[Path], options: Options) -> _Certification:
+    """What is to be certified in one environment. Raises InputError and HarnessError for all that is wrong with it."""
+    from harness.run.inputs import read_inputs
+    from harness.run.placing import require_environment, require_images
+    from harness.run.suitability import split
+
+    name = options.place.environment
+    stack, experiments = read_inputs(
+        stacks or defaults.stacks(name),
+        experiment_paths or defaults.experiments(name),
+        environment=name,
+        load_target=options.load_target,
+    )
+    require_environment(options.place)
+    require_images(options.place, stack)
+    left_out: tuple[str, ...] = ()
+    if not experiment_paths:  # what somebody names is run, or reported as not run
+        scale = options.time_scale
+        experiments, left_out = split(experiments, stack.spec, environment=name, time_scale=scale)
+    return _Certification(stack, experiments, replace(options, left_out=left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,16 @@ class _Certification:
         say("writing the report")
         text = write_reports(result, timeline.events(), self.stack.spec, run_dir, colour=sys.stdout.isatty())
         return result, f"{text}\nreport: {run_dir / 'report.html'}"
+
+    def plan(self) -> list[str]:
+        """All that the certification would touch, a line each; nothing is touched."""
+        from harness.run.placing import make_cluster
+
+        place, options = self.options.place, self.options
+        if place.environment == "local":
+            return ["local: processes in a sandbox of this machine, files in the run's directory; nothing else"]
+        environment = make_cluster(place, self.stack, Path("dry-run"), time_scale=options.time_scale, seed=options.seed)
+        return [f"{place.environment}: {line}" for line in environment.plan()]
 
 
 def _run_all(
@@ -181,14 +199,3 @@ def _verdict(results: dict[str, RunResult]) -> Any:
     from harness.run.agreement import agreed_verdict
 
     return agreed_verdict(results)
-
-
-def _plan(stack: Stack, options: Options) -> list[str]:
-    """All that a certification would touch at its place."""
-    from harness.run.placing import make_cluster
-
-    if options.place.environment == "local":
-        return ["local: processes in a sandbox of this machine, files in the run's directory; nothing else"]
-    place = options.place
-    environment = make_cluster(place, stack, Path("dry-run"), time_scale=options.time_scale, seed=options.seed)
-    return [f"{place.environment}: {line}" for line in environment.plan()]

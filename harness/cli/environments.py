@@ -37,12 +37,13 @@ def up(stacks: tuple[Path, ...], place: Any, time_scale: float, seed: int | None
       harness up --environment kind
     """
     from harness.run.inputs import read_inputs
-    from harness.run.placing import require_environment
+    from harness.run.placing import require_environment, require_images
     from harness.run.reporting import new_run_directory
     from harness.run.standing import stand_up
 
     loaded, _ = read_inputs(stacks or defaults.stacks(place.environment), ())
     require_environment(place)
+    require_images(place, loaded)
     run_dir = new_run_directory(None, now=datetime.now(UTC))
     chosen_seed = seed if seed is not None else random.SystemRandom().randrange(2**31)
     with Progress(sys.stderr) as progress:

@@ -13,6 +13,7 @@ from harness.environments.kube.kind_cluster import require_tools
 from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.local.programs import PROGRAMS, require_programs
+from harness.environments.receiver import with_receiver
 from harness.run.running import Running
 from harness.stack import Stack
 
@@ -28,6 +29,7 @@ __all__ = [
     "make_cluster",
     "make_environment",
     "require_environment",
+    "require_images",
 ]
 
 
@@ -70,6 +72,12 @@ def require_environment(place: Place) -> None:
         require_tools()
     else:
         require_lent(place.cluster)
+
+
+def require_images(place: Place, stack: Stack) -> None:
+    """Raises InputError for images of the stack that the place's mapping does not have. Nothing is touched."""
+    if place.environment != "local":
+        load_mapping(place.images).resolve_all(with_receiver(stack).workloads)
 
 
 def make_environment(

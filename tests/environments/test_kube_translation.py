@@ -285,11 +285,11 @@ def test_what_a_prometheus_without_a_namespace_becomes_lies_where_kubectl_puts_i
 
 
 def test_objects_of_one_name_in_two_namespaces_are_two(load: Load) -> None:
-    other = job("terminationGracePeriodSeconds: 60,", metadata="namespace: other")
+    other = job("terminationGracePeriodSeconds: 120,", metadata="namespace: other")
     service = "{{apiVersion: v1, kind: Service, metadata: {{name: s, namespace: {}}}, spec: {{ports: [{{port: {}}}]}}}}"
     made = translated(load(job(), other, service.format("app", 1), service.format("other", 2)))
-    assert "terminationGracePeriodSeconds" not in pod_spec(find(made, "Job", "job", "app"))
-    assert pod_spec(find(made, "Job", "job", "other"))["terminationGracePeriodSeconds"] == 1
+    assert pod_spec(find(made, "Job", "job", "app"))["terminationGracePeriodSeconds"] == 1  # 30 s where none is stated
+    assert pod_spec(find(made, "Job", "job", "other"))["terminationGracePeriodSeconds"] == 2
     assert find(made, "Service", "s", "app")["spec"]["ports"] == [{"port": 1}]
     assert find(made, "Service", "s", "other")["spec"]["ports"] == [{"port": 2}]
 

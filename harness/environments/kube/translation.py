@@ -34,6 +34,8 @@ _GPU_VOLUME = "harness-simulated-gpu"
 _GPU_MOUNT = "/run/simulated-gpu"
 _GPU_RESOURCES = "nvidia.com/"
 # Waits of a pod that a kubelet counts in whole seconds, one at least. A probe's timeout bounds real work: it stays.
+# Kubernetes' own, where a pod states none.
+_DEFAULT_GRACE_S = 30
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
 _POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
@@ -216,6 +218,7 @@ def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: li
     if additions.gpu_dir is not None:
         volume = {"name": _GPU_VOLUME, "hostPath": {"path": additions.gpu_dir, "type": "Directory"}}
         spec["volumes"] = [*spec.get("volumes", []), volume]
+    spec.setdefault("terminationGracePeriodSeconds", _DEFAULT_GRACE_S)
     for key in _POD_WAITS:
         _compress(spec, key, additions.time_scale)
     for container in (*spec.get("initContainers", []), *spec["containers"]):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.faults.picking import one_of
+from harness.faults.picking import pods_of
 from harness.faults.world import World, cluster_of
 from harness.model import ProcessRef
 
@@ -15,9 +16,15 @@ _REASON = "OOMKilled"
 
 
 def plan(world: World, *, workload: str, namespace: str | None, seed: int) -> Record:
-    """The record of exhausting the memory of one of the workload's pods, drawn by the seed."""
+    """The record of exhausting the memory of one of the workload's pods, drawn by the seed.
+
+    One of which a container ended before waits longer and longer until it is started again: another is taken if there is
+    one.
+    """
     cluster = cluster_of(world)
-    pod = one_of(world, workload, namespace, seed)
+    pods = pods_of(world, workload, namespace)
+    fresh = [pod for pod in pods if not cluster.last_end(pod.name, pod.namespace)[0]]
+    pod = random.Random(seed).choice(fresh or list(pods))
     processes = world.processes(pod.name, pod.namespace)
     if not processes:
         raise HarnessError(f"pod {pod.name} is not running: there is no memory to exhaust")

@@ -23,15 +23,26 @@ Objects = set[tuple[str, str, str]]
 TWO = ("model-volume-full.yaml", "gpu-overheats.yaml")
 
 
-def test_what_only_a_cluster_has_passes_and_is_gone_afterwards(runner: ClusterRunner, cluster_before: Objects) -> None:
-    shared = ("prometheus-lost.yaml", "learning-rate-too-high.yaml", "inference-pod-killed.yaml")
-    own = tuple(f"cluster/{path.name}" for path in sorted((CHECKOUT / "experiments" / "cluster").glob("*.yaml")))
-    outcome = runner.in_cluster("--load-workers", "2", experiments=(*shared, *own), timeout_s=900)
+def test_the_same_experiments_pass_under_several_workers_and_nothing_is_left(
+    runner: ClusterRunner, cluster_before: Objects
+) -> None:
+    three = ("gpu-overheats.yaml", "model-volume-full.yaml", "learning-rate-too-high.yaml")
+    outcome = runner.in_cluster("--load-workers", "2", experiments=three)
     short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
     assert (outcome.code, short) == (0, []), outcome.out + outcome.err
     assert outcome.result["environment"] == "kind"
     assert {"kubernetes", "prometheus", "alertmanager", "kind"} <= outcome.result["versions"].keys()
     assert {event["data"].get("worker") for event in outcome.events("load")} == {0, 1}
+    assert runner.objects() == cluster_before
+
+
+@pytest.mark.long
+def test_what_only_a_cluster_has_passes_and_is_gone_afterwards(runner: ClusterRunner, cluster_before: Objects) -> None:
+    shared = ("prometheus-lost.yaml", "learning-rate-too-high.yaml", "inference-pod-killed.yaml")
+    own = tuple(f"cluster/{path.name}" for path in sorted((CHECKOUT / "experiments" / "cluster").glob("*.yaml")))
+    outcome = runner.in_cluster(experiments=(*shared, *own), timeout_s=900)
+    short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
+    assert (outcome.code, short) == (0, []), outcome.out + outcome.err
     assert runner.objects() == cluster_before
 
 

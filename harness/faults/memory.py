@@ -18,8 +18,8 @@ _REASON = "OOMKilled"
 def plan(world: World, *, workload: str, namespace: str | None, seed: int) -> Record:
     """The record of exhausting the memory of one of the workload's pods, drawn by the seed.
 
-    One of which a container ended before waits longer and longer until it is started again: another is taken if there is
-    one.
+    One of which a container ended before waits longer and longer until it is started again: another is taken if there
+    is one.
     """
     cluster = cluster_of(world)
     pods = pods_of(world, workload, namespace)

@@ -59,6 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RUN] = SessionRun(config)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The shipped experiments that need a cluster are none of ``pytest experiments/`` on this machine, unless named."""
+    here = config.getoption("--environment") == "local"
+    theirs = collection_path.resolve() == defaults.CLUSTER_EXPERIMENTS.resolve()
+    return True if here and theirs and not _is_argument(collection_path, config) else None
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
     """A file that says it is an experiment of the harness, and any file of a directory that was named on the command
     line for its experiments: one that cannot be read there must not go unnoticed."""
@@ -280,6 +287,11 @@ def _time_scale(text: str) -> float:
     if not 1 <= value <= 1000:
         raise ValueError
     return value
+
+
+def _is_argument(path: Path, config: pytest.Config) -> bool:
+    """Whether the path itself was named on the command line."""
+    return path.resolve() in [Path(arg.partition("::")[0]).resolve() for arg in config.args]
 
 
 def _named(path: Path, config: pytest.Config) -> bool:

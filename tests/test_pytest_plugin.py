@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,18 @@ def test_a_session_without_experiments_starts_and_writes_nothing(project: pytest
     result.assert_outcomes(passed=1)
     assert not (project.path / "reports").exists()
     assert "harness" not in [line.strip("= ") for line in result.outlines]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [((), False), (("--environment", "kind"), True)],
+)
+def test_what_needs_a_cluster_is_collected_where_there_is_one(arguments: tuple[str, ...], found: bool) -> None:
+    """The shipped experiments, as README has users run them."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "experiments"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert ("node-not-ready" in done.stdout) is found
+    assert "gpu-overheats" in done.stdout

@@ -45,10 +45,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m 'not e2e and not cluster'
+	$(BIN)/pytest -q -m 'not e2e and not cluster' --numprocesses 2
 
 e2e: setup browser
-	$(BIN)/pytest -q -m e2e --numprocesses 3 --dist loadgroup
+	$(BIN)/pytest -q -m e2e --numprocesses 4 --dist loadgroup
 
 # What the harness promises in figures, each with the ratio to its bound.
 bench: setup

@@ -35,7 +35,7 @@ class ClusterRunner(Runner):
         """The options that name the kept cluster."""
         return "--environment", "kind", "--keep", "--cluster-name", self.cluster
 
-    def in_cluster(self, *args: str, experiments: tuple[str, ...] = (), timeout_s: float = 400) -> Outcome:
+    def in_cluster(self, *args: str, experiments: tuple[str, ...] = (), timeout_s: float = 700) -> Outcome:
         """A certification in the kept cluster, with this run directory."""
         return self.certify(*self.where(), *args, experiments=experiments, timeout_s=timeout_s)
 

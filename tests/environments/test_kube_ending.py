@@ -19,7 +19,7 @@ from tests.environments.test_kube_state import state
 
 CHOSEN = ("-l", "harness/run=run-1")
 NAMESPACES = ("get", "namespaces", *CHOSEN, "-o", "json")
-GONE = ("--cascade=foreground", "--wait=true", "--timeout=120s")
+GONE = ("--cascade=foreground", "--wait=true", "--timeout=300s")
 SCOPED = ("delete", "clusterroles,clusterrolebindings,storageclasses,priorityclasses", *CHOSEN, "--wait=false")
 KINDS = (
     "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
@@ -150,9 +150,9 @@ def test_a_kept_cluster_loses_just_what_the_run_made(
     kind: Program, kubectl: FakeKubectl, kept: ClusterState, run_dir: Path
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness", "b"))
-    kubectl.asked(*SCOPED, timeout_s=130)
-    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=130)
-    kubectl.asked("delete", "namespaces", "b", "harness", *GONE, timeout_s=130)
+    kubectl.asked(*SCOPED, timeout_s=310)
+    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
+    kubectl.asked("delete", "namespaces", "b", "harness", *GONE, timeout_s=310)
     take_down(kept)
     # The directory is what the cluster's nodes show: another one of the same name would not be seen in them.
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]
@@ -163,9 +163,9 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
     kubectl: FakeKubectl, kept: ClusterState, run_dir: Path
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness"))
-    kubectl.asked(*SCOPED, timeout_s=130, err="first", code=1)
-    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=130, err="second", code=1)
-    kubectl.asked("delete", "namespaces", "harness", *GONE, timeout_s=130)
+    kubectl.asked(*SCOPED, timeout_s=310, err="first", code=1)
+    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310, err="second", code=1)
+    kubectl.asked("delete", "namespaces", "harness", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match=r"(?s)first.*second"):
         take_down(kept)
     assert "cluster.kubeconfig" in left(run_dir), "whoever tries again needs it"
@@ -177,9 +177,9 @@ def test_namespaces_that_cannot_be_listed_keep_nothing_from_being_tried(
     kubectl: FakeKubectl, kept: ClusterState
 ) -> None:
     kubectl.asked(*NAMESPACES, err="no list", code=1)
-    kubectl.asked(*SCOPED, timeout_s=130)
+    kubectl.asked(*SCOPED, timeout_s=310)
     for namespace in ("a", "harness"):
-        kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=130)
+        kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match="no list"):
         take_down(kept)
 
@@ -188,7 +188,7 @@ def test_in_a_lent_cluster_nothing_is_asked_for_outside_the_lent_namespaces(
     their_kubectl: FakeKubectl, lent: ClusterState, run_dir: Path
 ) -> None:
     for namespace in ("a", "harness"):
-        their_kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=130)
+        their_kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
     take_down(lent)
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]
 

@@ -16,7 +16,7 @@ from harness.environments.kube.state import ClusterState
 from harness.environments.kube.vocabulary import MANAGED
 from harness.errors import HarnessError
 
-_DELETE_S = 120.0
+_DELETE_S = 300.0
 # With all that belongs to it, and not before that is gone too.
 _GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
 # What the harness makes outside of any namespace.

@@ -152,7 +152,7 @@ def test_a_kept_cluster_loses_just_what_the_run_made(
     kubectl.asked(*NAMESPACES, out=labelled("harness", "b"))
     kubectl.asked(*SCOPED, timeout_s=310)
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
-    kubectl.asked("delete", "namespaces", "b", "harness", *GONE, timeout_s=310)
+    kubectl.asked("delete", "namespaces", "b", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     take_down(kept)
     # The directory is what the cluster's nodes show: another one of the same name would not be seen in them.
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]
@@ -165,7 +165,7 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
     kubectl.asked(*NAMESPACES, out=labelled("harness"))
     kubectl.asked(*SCOPED, timeout_s=310, err="first", code=1)
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310, err="second", code=1)
-    kubectl.asked("delete", "namespaces", "harness", *GONE, timeout_s=310)
+    kubectl.asked("delete", "namespaces", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match=r"(?s)first.*second"):
         take_down(kept)
     assert "cluster.kubeconfig" in left(run_dir), "whoever tries again needs it"

@@ -85,7 +85,7 @@ def _remove_made(state: ClusterState) -> None:
         if namespace not in own:
             calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:
-        calls.append(("delete", "namespaces", *sorted(own), *_GONE))
+        calls.append(("delete", "namespaces", *sorted(own), "--ignore-not-found", *_GONE))
     for call in calls:
         with _told(failures):
             admin.run(*call, timeout_s=_DELETE_S + 10)

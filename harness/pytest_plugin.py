@@ -291,12 +291,17 @@ def _time_scale(text: str) -> float:
 
 def _is_argument(path: Path, config: pytest.Config) -> bool:
     """Whether the path itself was named on the command line."""
-    return path.resolve() in [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    return path.resolve() in _arguments(config)
+
+
+def _arguments(config: pytest.Config) -> Sequence[Path]:
+    """The files and directories named on the command line."""
+    return [Path(arg.partition("::")[0]).resolve() for arg in config.args]
 
 
 def _named(path: Path, config: pytest.Config) -> bool:
     """Whether the file itself was named on the command line, or is in a directory named ``experiments`` that was."""
-    named: Sequence[Path] = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    named = _arguments(config)
     return path in named or (path.parent in named and path.parent.name == "experiments")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import HarnessError, PodGone
+from harness.faults.picking import pods_of
 from harness.faults.world import World
 
 FILL_FILE = ".filled-by-harness"
@@ -16,9 +17,7 @@ _MAX_FILL_BYTES = 4 * 2**30
 
 def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None, percent: float) -> Mapping[str, Any]:
     """The record of filling a volume of each of the workload's pods to ``percent`` of its size with one file."""
-    pods = world.pods(workload, namespace)
-    if not pods:
-        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
+    pods = pods_of(world, workload, namespace)
     if not 0 < percent <= 100:
         raise HarnessError(f"percent: got {percent:g}, need more than 0 and at most 100")
     fills = []

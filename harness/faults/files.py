@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from harness.errors import HarnessError, PodGone
+from harness.faults.picking import pods_of
 from harness.faults.world import Pod, World
 
 Record = Mapping[str, Any]
@@ -25,7 +26,7 @@ def plan_config(
 ) -> Record:
     """The record of setting keys of a YAML file for each of the workload's pods."""
     changes = []
-    for pod in _pods(world, workload, namespace):
+    for pod in pods_of(world, workload, namespace):
         before = world.read_file(pod.name, pod.namespace, volume, file).decode()
         content = yaml.safe_load(before) or {}
         if not isinstance(content, dict):
@@ -66,7 +67,7 @@ def config_restored(world: World, record: Record) -> str | None:
 def plan_damage(world: World, *, workload: str, volume: str, file: str, namespace: str | None, seed: int) -> Record:
     """The record of damaging a weights file on a volume of each of the workload's pods; the originals are kept."""
     damages = []
-    for pod in _pods(world, workload, namespace):
+    for pod in pods_of(world, workload, namespace):
         original = world.read_file(pod.name, pod.namespace, volume, file)
         _shuffled(original, seed)  # a file that is no weights is refused before anything is touched
         digest = _digest(original)
@@ -114,13 +115,6 @@ def _place(record: Record, each: Record) -> tuple[str, str, str, str]:
 def _original(world: World, each: Record) -> bytes:
     path: Path = world.run_dir / _BACKUPS / each["sha256"]
     return path.read_bytes()
-
-
-def _pods(world: World, workload: str, namespace: str | None) -> Sequence[Pod]:
-    pods = world.pods(workload, namespace)
-    if not pods:
-        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
-    return pods
 
 
 def _named(pod: Pod) -> dict[str, str]:

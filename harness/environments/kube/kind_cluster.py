@@ -108,7 +108,8 @@ class KindCluster:
     def load(self, images: Sequence[str], *, nodes: Sequence[str]) -> None:
         """The images, whose names say what they hold, are on these nodes. Raises HarnessError for one not in Docker."""
         for node in nodes:
-            missing = [image for image in images if image not in _images_on(node)]
+            there = _images_on(node)
+            missing = [image for image in images if image not in there]
             if missing:
                 _output(
                     ["kind", "load", "docker-image", *missing, "--name", self.name, "--nodes", node], timeout_s=_LOAD_S

@@ -11,8 +11,8 @@ from harness.environments.kube.environment import ClusterEnvironment
 from harness.environments.kube.images import load_mapping
 from harness.environments.kube.kind_cluster import require_tools
 from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
+from harness.environments.local.docker_parts import choose_parts
 from harness.environments.local.environment import LocalEnvironment
-from harness.environments.local.programs import PROGRAMS, require_programs
 from harness.environments.receiver import with_receiver
 from harness.run.running import Running
 from harness.stack import Stack
@@ -65,7 +65,7 @@ def require_environment(place: Place) -> None:
     """Raises HarnessError naming the programs the environment needs and this machine lacks, InputError for what was
     asked of it and is wrong. Nothing is touched."""
     if place.environment == "local":
-        require_programs(PROGRAMS)
+        choose_parts()
         return
     load_mapping(place.images)
     if place.environment == "kind":
@@ -88,7 +88,14 @@ def make_environment(
     Raises InputError for what was asked of it and cannot be, HarnessError for a missing program.
     """
     if place.environment == "local":
-        return LocalEnvironment(stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
+        return LocalEnvironment(
+            stack,
+            run_dir,
+            images=place.images,
+            time_scale=time_scale,
+            seed=seed,
+            dies_with_harness=dies_with_harness,
+        )
     return make_cluster(place, stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
 
 

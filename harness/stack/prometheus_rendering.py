@@ -144,7 +144,8 @@ def _connection(endpoint: AlertmanagerEndpoint) -> dict[str, Any]:
         "scheme": endpoint.scheme.lower() if endpoint.scheme else None,
         "path_prefix": endpoint.path_prefix,
         "timeout": endpoint.timeout,
-        "api_version": endpoint.api_version.lower() if endpoint.api_version else None,
+        # Alertmanager has no v1 since 0.27, and Prometheus 3 refuses to start with it; all supported versions speak v2.
+        "api_version": "v2" if endpoint.api_version else None,
     }
     return {key: value for key, value in written.items() if value is not None}
 
@@ -203,6 +204,9 @@ def _notes(stack: Stack, spec: PrometheusSpec, where: Where) -> list[str]:
     if spec.replica_external_label_name != "":
         notes.append(f"Prometheus/{name}: the replica's external label the operator adds is left out")
     for endpoint in spec.alerting.alertmanagers if spec.alerting else ():
+        if endpoint.api_version and endpoint.api_version.lower() == "v1":
+            why = "Alertmanager has no v1 since 0.27"
+            notes.append(f"Prometheus/{name}: alerts go to {endpoint.name} by API v2 instead of v1: {why}")
         home = endpoint.namespace or namespace
         if not any((one.namespace, one.name) == (home, endpoint.name) for one in stack.services):
             notes.append(f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist")

@@ -95,6 +95,16 @@ def test_an_alertmanager_that_does_not_exist_is_noted(load: Any) -> None:
     assert not any("gone" in note for note in render_prometheus(load(), [], time_scale=60).notes)
 
 
+@pytest.mark.parametrize(("asked", "written"), [(None, None), ("v2", "v2"), ("V2", "v2"), ("v1", "v2")])
+def test_alerts_go_by_the_api_every_supported_version_speaks(load: Any, asked: str | None, written: str | None) -> None:
+    def change(found: Any) -> None:
+        found["Prometheus/p"]["spec"]["alerting"]["alertmanagers"][0]["apiVersion"] = asked
+
+    rendered = render_prometheus(load(change), [], time_scale=60)
+    assert configuration(rendered)["alerting"]["alertmanagers"][0].get("api_version") == written
+    assert any("by API v2 instead of v1" in note for note in rendered.notes) is (asked == "v1")
+
+
 def test_what_is_left_out_is_noted(load: Any) -> None:
     def change(found: dict[str, Any]) -> None:
         rule = found["PrometheusRule/rules"]["spec"]["groups"][0]["rules"][0]

@@ -36,6 +36,10 @@ class NodePaths:
         # Resolved as a path of its own root, so that no ``..`` leads out of the node's directory.
         return self.root / "host" / os.path.normpath(f"/{source}").strip("/")
 
+    def hosts(self, namespace: str) -> Path:
+        """The hosts file of a namespace's pods."""
+        return self.root / "hosts" / namespace
+
     def log(self, program: str) -> Path:
         """A container's output."""
         return self.root / "logs" / f"{program}.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +18,9 @@ from harness.environments.local.containers import (
     is_machine_path,
     pod_key,
 )
+from harness.environments.local.docker_layout import DockerLayout
 from harness.environments.local.plan import NodePlan, PlannedPod, hosts_file, proxy_configuration
-from harness.environments.local.sandbox import Bind, pod_argv
+from harness.environments.local.sandbox import DOCKER_SOCKET, Bind, pod_argv
 from harness.environments.local.supervisor import Program, configuration
 from harness.errors import HarnessError
 from harness.stack.objects import Container, Rendered
@@ -33,6 +35,7 @@ class NodeLayout:
 
     ``rendered``: for each workload the operator would run, by its app name, its configuration and extra flags.
     ``variables``: what every container finds in its environment. ``read_only``: directories every sandbox shows.
+    ``docker``: the pods that Docker runs; None where it runs none.
     """
 
     plan: NodePlan
@@ -44,6 +47,7 @@ class NodeLayout:
     simulated_gpu: bool
     address: str
     password: str
+    docker: DockerLayout | None = None
 
     def write(self) -> Path:
         """Writes everything; the result is supervisord's configuration file."""
@@ -51,10 +55,12 @@ class NodeLayout:
             (self.paths.root / name).mkdir(parents=True, exist_ok=True)
         programs = [self._write_proxy()]
         for namespace in {pod.address.namespace for pod in self.plan.pods}:
-            self._hosts(namespace).write_text(hosts_file(self.plan, namespace), encoding="utf-8")
+            self.paths.hosts(namespace).write_text(hosts_file(self.plan, namespace), encoding="utf-8")
         for pod in self.plan.pods:
             self._write_volumes(pod)
             programs += [self._write_container(pod, container) for container in pod.workload.containers]
+        if self.docker is not None:
+            self.docker.open_files(self.paths)
         path = self.paths.root / "supervisord.conf"
         path.touch(mode=0o600)
         path.write_text(
@@ -64,9 +70,6 @@ class NodeLayout:
             encoding="utf-8",
         )
         return path
-
-    def _hosts(self, namespace: str) -> Path:
-        return self.paths.root / "hosts" / namespace
 
     def _write_proxy(self) -> Program:
         path = self.paths.root / "service-proxy.json"
@@ -92,39 +95,43 @@ class NodeLayout:
 
     def _write_container(self, pod: PlannedPod, container: Container) -> Program:
         name = pod.program(container)
+        program = Program(name, str(self.paths.script(name)), str(self.paths.log(name)), pod.workload.restart_policy)
+        if self.docker is not None and self.docker.runs(pod):
+            self.paths.script(name).write_text(self.docker.script(name), encoding="utf-8")
+            return program
         rendered = self._rendered(pod)
         main = self._argv(pod, container, rendered.flags if rendered else ())
         init = [self._argv(pod, before, ()) for before in pod.workload.init_containers]
-        script = self.paths.script(name)
         marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
-        script.write_text(_script(init, main, marker=marker), encoding="utf-8")
-        restart = pod.workload.restart_policy
-        return Program(name, str(script), str(self.paths.log(name)), restart)
+        self.paths.script(name).write_text(_script(init, main, marker=marker), encoding="utf-8")
+        return program
 
     def _argv(self, pod: PlannedPod, container: Container, flags: Iterable[str]) -> list[str]:
         variables = container_environment(container, pod.workload, pod.address, given=self.variables)
         command = container_argv(container, variables)
         assert command is not None  # the plan holds only what this machine can run
         binds = container_binds(container, pod.workload, pod.address, self.paths)
-        binds.append(Bind(str(self._hosts(pod.address.namespace)), "/etc/hosts", read_only=True))
+        binds.append(Bind(str(self.paths.hosts(pod.address.namespace)), "/etc/hosts", read_only=True))
         if self.simulated_gpu:
             binds.append(Bind(str(self.paths.gpu.parent), SIMULATED_GPU_DIR, read_only=False))
         return pod_argv(
             bwrap=self.bwrap,
             read_only=self.read_only,
             binds=binds,
-            # The run's directory is no part of the node, and the disk it is on is not the node's disk.
-            hidden=[bind.path.rstrip("/") + str(self.paths.root.parent) for bind in binds if bind.source == "/"],
+            hidden=[bind.path.rstrip("/") + path for bind in binds if bind.source == "/" for path in self._hidden()],
             sees_node=pod.workload.host_pid,
             environment=variables,
             working_dir=container.working_dir,
             command=[*command, *flags],
         )
 
+    def _hidden(self) -> list[str]:
+        """What is no part of the node though it is in it: the run's directory, whose disk is not the node's disk."""
+        docker = [os.path.dirname(DOCKER_SOCKET)] if self.docker is not None else []
+        return [str(self.paths.root.parent), *docker]
+
     def _rendered(self, pod: PlannedPod) -> Rendered | None:
-        return (
-            self.rendered.get(pod.address.labels.get("app.kubernetes.io/name", "")) if pod.workload.operated else None
-        )
+        return self.rendered.get(pod.part) if pod.part else None
 
 
 def _within(directory: Path, name: str) -> Path:

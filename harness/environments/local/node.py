@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any
 
 import psutil
@@ -14,7 +14,15 @@ import psutil
 from harness.clock import wait_until
 from harness.environments.local import volume_files
 from harness.environments.local.containers import NodePaths
-from harness.environments.local.processes import end_sandbox, find_process, inner_pid, process_started, reference
+from harness.environments.local.docker_node import DockerNode
+from harness.environments.local.processes import (
+    descendants,
+    end_sandbox,
+    find_process,
+    inner_pid,
+    process_started,
+    reference,
+)
 from harness.environments.local.state import NodeState, RunningPod
 from harness.environments.local.supervisor import UNREACHABLE, ProgramState, SupervisorClient
 from harness.errors import HarnessError
@@ -28,6 +36,7 @@ class LocalNode:
         self.state = state
         self.paths = NodePaths(Path(state.run_dir) / "node")
         self._supervisor = SupervisorClient(address=state.address, password=state.password)
+        self._docker = DockerNode(state.docker_host, state.docker_key) if state.docker_key else None
 
     def alive(self) -> bool:
         """Whether the node's first process is still the one that was started."""
@@ -41,6 +50,8 @@ class LocalNode:
         if self.alive():
             end_sandbox(self.state.pid)
         wait_until(lambda: not self.alive(), what="the node's processes end", timeout_s=timeout_s)
+        if self._docker is not None:
+            self._docker.remove()
 
     def programs(self) -> tuple[ProgramState, ...]:
         """What supervisord says of every container. Raises HarnessError when it does not answer."""
@@ -84,22 +95,22 @@ class LocalNode:
     def processes(self, pod: str, namespace: str) -> list[ProcessRef]:
         """A pod's processes, its first container's own first process before all others; empty while it does not run."""
         found = self._pod(pod, namespace)
+        if found.images:
+            return [ref for program in found.programs.values() for ref in self._contained(program)]
         inner = {state.name: state.pid for state in self.programs()}
-        refs = []
-        for program in found.programs.values():
-            wrapper = self._by_inner_pid(inner.get(program))
-            if wrapper is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    # Bubblewrap stays as the parent of what it runs; it is no part of the container.
-                    refs += [reference(child.pid) for child in wrapper.children(recursive=True)]
-        return [ref for ref in refs if ref is not None]
+        wrappers = [self._by_inner_pid(inner.get(program)) for program in found.programs.values()]
+        # Bubblewrap stays as the parent of what it runs; it is no part of the container.
+        return [ref for wrapper in wrappers if wrapper is not None for ref in descendants(wrapper.pid)]
 
-    def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
+    def signal(self, process: ProcessRef, number: Signals) -> bool:
         """Whether the signal was sent; it is not when the process is gone or its number belongs to another by now."""
         if process_started(process.pid) != process.started:
             return False
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+            try:
+                os.kill(process.pid, number)
+            except PermissionError:  # an image's own user is not this one's; the daemon may do it
+                return self._signal_through_docker(process, number)
             return True
         return False
 
@@ -114,6 +125,11 @@ class LocalNode:
     def keep_down(self, pod: str, namespace: str) -> None:
         """The pod ends and is not started again. Raises HarnessError when the supervisor does not answer."""
         self._supervise(pod, namespace, self._supervisor.stop)
+        found = self._pod(pod, namespace)
+        if self._docker is not None and found.images:
+            # The supervisor ended what stands for the container; the container itself is Docker's.
+            for program in found.programs.values():
+                self._docker.signal(self._docker.container(program), SIGKILL)
 
     def let_up(self, pod: str, namespace: str) -> None:
         """The pod is started, if it is down. Raises HarnessError when the supervisor does not answer."""
@@ -184,6 +200,11 @@ class LocalNode:
         found = self._pod(pod, namespace)
         if volume not in found.volumes:
             raise HarnessError(f"pod {pod} has no volume {volume!r}; it has: {', '.join(found.volumes) or 'none'}")
+        if self._docker is not None and found.images:
+            holder = self._docker.first_process(self._docker.holder)
+            if holder is None:
+                raise HarnessError(f"pod {pod}: the container that keeps its volumes is not running")
+            return Path(f"/proc/{holder}/root{found.volumes[volume]}")
         return self.reach(found.volumes[volume])
 
     def _file(self, pod: str, namespace: str, volume: str, name: str) -> Path:
@@ -207,6 +228,22 @@ class LocalNode:
             children = outer.children() if outer else []
             return children[0] if children else None
         return None
+
+    def _contained(self, program: str) -> list[ProcessRef]:
+        """The processes of a container of Docker's, the first one first."""
+        assert self._docker is not None
+        first = self._docker.first_process(self._docker.container(program))
+        main = None if first is None else reference(first)
+        return [] if main is None else [main, *descendants(main.pid)]
+
+    def _signal_through_docker(self, process: ProcessRef, number: Signals) -> bool:
+        """Whether the signal was sent to a container of which this is the first process."""
+        if self._docker is not None:
+            for pod in self.state.pods:
+                for name in map(self._docker.container, pod.programs.values() if pod.images else ()):
+                    if self._docker.first_process(name) == process.pid:
+                        return self._docker.signal(name, number)
+        raise HarnessError(f"process {process.pid}: this user may not send it {number.name}")
 
     def _by_inner_pid(self, number: int | None) -> psutil.Process | None:
         first = self._first_process()

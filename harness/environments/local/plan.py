@@ -24,6 +24,11 @@ class PlannedPod:
         """The supervised program's name of one of its containers."""
         return f"{pod_key(self.address)}.{container.name}"
 
+    @property
+    def part(self) -> str | None:
+        """``prometheus`` or ``alertmanager`` where the operator would make it; None for any other pod."""
+        return part_of(self.workload)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedService:
@@ -42,6 +47,11 @@ class NodePlan:
     services: tuple[PlannedService, ...]
     volumes: tuple[TmpfsMount, ...]
     notes: tuple[str, ...]
+
+
+def part_of(workload: Workload) -> str | None:
+    """``prometheus`` or ``alertmanager`` where the operator would make it; None for any other workload."""
+    return workload.labels.get("app.kubernetes.io/name") if workload.operated else None
 
 
 def plan_node(stack: Stack, block: AddressBlock) -> NodePlan:

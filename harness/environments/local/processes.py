@@ -35,6 +35,14 @@ def reference(pid: int) -> ProcessRef | None:
     return None if started is None else ProcessRef(pid, started)
 
 
+def descendants(pid: int) -> list[ProcessRef]:
+    """The processes below one, children before their own; empty when it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = [reference(child.pid) for child in psutil.Process(pid).children(recursive=True)]
+        return [each for each in found if each is not None]
+    return []
+
+
 def find_process(pid: int) -> psutil.Process | None:
     """A process by its number; None when it is gone."""
     with contextlib.suppress(psutil.NoSuchProcess):

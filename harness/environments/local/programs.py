@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -36,15 +35,18 @@ def find_program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(_PACKAGED_AS.get(name, name))
 
 
-def require_programs(names: Iterable[str]) -> Mapping[str, str]:
-    """Each program's absolute path. Raises HarnessError naming all that are missing and the packages they are in."""
+def require_programs(names: Iterable[str], *, otherwise: str = "") -> Mapping[str, str]:
+    """Each program's absolute path.
+
+    Raises HarnessError naming all that are missing and the packages they are in; ``otherwise`` ends its message.
+    """
     found = {name: find_program(name) for name in names}
     missing = sorted(name for name, path in found.items() if path is None)
     if missing:
         packages = sorted({_DEBIAN_PACKAGES.get(name, name) for name in missing})
         raise HarnessError(
             f"the local environment needs {', '.join(missing)} on PATH; "
-            f"`make setup` installs them, or: apt-get install {' '.join(packages)}"
+            f"`make setup` installs them, or: apt-get install {' '.join(packages)}{otherwise}"
         )
     return {name: path for name, path in found.items() if path is not None}
 
@@ -64,8 +66,3 @@ def program_version(path: str) -> str:
         return "unknown"
     found = re.search(r"\d+\.\d+(?:\.\d+)?(?:[+~.-][\w.+~-]+)?", answer.stdout + answer.stderr)
     return found.group() if found else "unknown"
-
-
-def directory_of(path: str) -> str:
-    """Where a program really lies, for the sandbox to show it."""
-    return os.path.dirname(os.path.realpath(path))

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 # What an image's base layer would bring; everything else a container writes to is its own, empty and in memory.
 _BASE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys")
 _SCRATCH = ("/tmp", "/run", "/var", "/home", "/root")
+# In a directory of its own, which pods that see the node's files do not see.
+DOCKER_SOCKET = "/run/docker/docker.sock"
 # Where the machine's directories stay visible after a mount has shadowed one of them.
 _SHADOWED = "/.machine"
 
@@ -40,17 +42,28 @@ def node_argv(
     volumes: Sequence[TmpfsMount],
     real_devices: bool,
     dies_with_parent: bool,
+    docker_socket: str | None,
     command: Sequence[str],
 ) -> list[str]:
-    """The command that runs ``command`` as the node: own PIDs, own mounts, of the disk only the run's directory."""
+    """The command that runs ``command`` as the node: own PIDs, own mounts, of the disk only the run's directory.
+
+    ``docker_socket``: the daemon's, for what the node starts through it; inside, it is ``DOCKER_SOCKET``.
+    """
     argv = [bwrap, "--unshare-pid", *(["--die-with-parent"] if dies_with_parent else [])]
     argv += _base_root(read_only)
     argv += ["--dev-bind", "/dev", "/dev"] if real_devices else ["--dev", "/dev"]
     argv += ["--proc", "/proc"]
     argv += ["--bind", str(run_dir), str(run_dir)]
+    argv += ["--bind", docker_socket, DOCKER_SOCKET] if docker_socket else []
     for volume in volumes:
         argv += ["--perms", "0777", "--size", str(volume.size_bytes), "--tmpfs", volume.path]
     return [*argv, "--", *command]
+
+
+def ends_with_input(command: Sequence[str]) -> list[str]:
+    """The command, which is killed as soon as its standard input ends; it does not read that itself."""
+    script = '(read -r _ <&3; kill -KILL $$) & exec "$@" </dev/null 3<&-'
+    return ["/bin/sh", "-c", f"exec 3<&0; {script}", "sh", *command]
 
 
 def pod_argv(
@@ -81,6 +94,12 @@ def pod_argv(
     for name, value in environment.items():
         argv += ["--setenv", name, value]
     return [*argv, "--chdir", working_dir or "/", "--", *command]
+
+
+def program_directories(programs: Iterable[str]) -> tuple[str, ...]:
+    """Directories outside the base that these programs are in, as they were found and where they really lie."""
+    directories = {os.path.dirname(path) for program in programs for path in (program, os.path.realpath(program))}
+    return tuple(sorted(path for path in directories if not _in_base(path)))
 
 
 def interpreter_paths() -> tuple[str, ...]:
@@ -129,9 +148,13 @@ def _shadows(targets: Iterable[str]) -> list[str]:
 
 def _existing_parent(target: str) -> str | None:
     """The deepest existing ancestor of a mount point missing in a read-only directory; None where it can be made."""
-    if not any(PurePosixPath(target).is_relative_to(base) for base in _BASE) or os.path.exists(target):
+    if not _in_base(target) or os.path.exists(target):
         return None
     parent = PurePosixPath(target).parent
     while not os.path.isdir(parent):
         parent = parent.parent
     return str(parent)
+
+
+def _in_base(path: str) -> bool:
+    return any(PurePosixPath(path).is_relative_to(base) for base in _BASE)

@@ -13,7 +13,9 @@ from harness.errors import HarnessError
 @dataclass(frozen=True, slots=True)
 class RunningPod:
     """A pod on the node. ``programs`` maps its containers to their supervised programs, ``volumes`` its volumes' names
-    to their paths as the node sees them."""
+    to their paths as the node sees them. ``images``: what its containers run in Docker; empty where they are processes
+    of this machine's own programs.
+    """
 
     namespace: str
     name: str
@@ -24,6 +26,7 @@ class RunningPod:
     volumes: Mapping[str, str]
     labels: Mapping[str, str]
     completes: bool
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class NodeState:
     versions: Mapping[str, str]
     ready_s: float | None = None
     environment: str = "local"
+    docker_host: str = ""  # where Docker is, and the key of what it runs for this node; empty when nothing
+    docker_key: str = ""
 
     def save(self) -> None:
         """Writes the state file, whole or not at all."""
@@ -60,7 +65,7 @@ class NodeState:
         """Raises HarnessError when the directory holds no local environment."""
         raw = read_description(run_dir)
         try:
-            pods = tuple(RunningPod(**pod) for pod in raw.pop("pods"))
+            pods = tuple(RunningPod(**{**pod, "images": tuple(pod.get("images", ()))}) for pod in raw.pop("pods"))
             for name in ("alertmanagers", "receivers", "not_exercised"):
                 raw[name] = tuple(raw[name])
             return cls(pods=pods, **raw)

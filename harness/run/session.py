@@ -20,7 +20,7 @@ from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import AlertSpec, Event, Expectation, Route, Spec
 from harness.run.running import Running
-from harness.stack import compress_promql
+from harness.stack import compress_promql, counts_over_s
 
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
@@ -139,14 +139,24 @@ class Session:
         self.wait_for(due, self.notice_bound_s([name]))
 
     def drain(self, *, at_least_s: float) -> None:
-        """Waits until every alert that fired has resolved and that was notified, or the bound for it is over."""
+        """Waits until every alert that fired has resolved and that was notified, or the bound for it is over.
+
+        An alert that counts what happened counts no more of it then: it would add that to what is done next.
+        """
         self.wait(at_least_s)
         names = {history.name for history in alert_histories(self._events()) if history.name in self._ordinary()}
         rules = [rule for name in names for rule in self.spec.alert(name)]
         bound_s = max((self._resolution_bound_s(rule) for rule in rules), default=0.0)
         self.wait_for(lambda: all(self._notified(name, "resolved") for name in names), bound_s)
+        self._wait_until_uncounted(rules)
         for silence in self.silences:
             self._wait_until_back(silence)
+
+    def _wait_until_uncounted(self, rules: Iterable[AlertSpec]) -> None:
+        """Waits until the last that a fault did has left the ranges in which these rules count."""
+        counted_s = max((counts_over_s(rule.expr) + rule.scrape_interval_s for rule in rules), default=0.0)
+        done_s = max((event.t_s for event in self._events() if event.kind == "fault"), default=0.0)
+        self.wait(max(0.0, done_s + counted_s / self.time_scale - self.timeline.clock.now_s()))
 
     def _wait_until_back(self, silence: Expectation) -> None:
         """Waits for the first heartbeat after the fault, or until the bound for it is over."""

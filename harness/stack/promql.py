@@ -34,6 +34,7 @@ _CALENDAR = frozenset(
 )
 _COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 _SET_OPERATIONS = frozenset({"and", "or", "unless"})
+_COUNTING = frozenset({"changes", "count_over_time", "increase", "resets", "sum_over_time"})
 
 
 def check_promql(expr: str) -> None:
@@ -101,6 +102,16 @@ def lookback_s(expr: str) -> float:
     up, the furthest branch. An instant selector reads at the evaluation itself: 0.
     """
     return max(0.0, _lookback(_parse(expr)))
+
+
+def counts_over_s(expr: str) -> float:
+    """For how long the expression goes on counting what has happened: how far back the furthest of its ``changes``,
+    ``increase`` and the like reads. 0 without one.
+
+    What happens later is added to what is still in the range; a rate or a maximum does not add up in this way.
+    """
+    calls = [node for node in _nodes(_parse(expr)) if isinstance(node, ast.Call) and node.func.name in _COUNTING]
+    return max((_lookback(call) for call in calls), default=0.0)
 
 
 def metrics_of(expr: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clock import format_duration, parse_duration
-from harness.stack import compress_promql, incompressible, lookback_s
+from harness.stack import compress_promql, counts_over_s, incompressible, lookback_s
 from harness.stack.promql import comparison, metrics_of, thresholds
 
 
@@ -130,6 +130,20 @@ def test_an_expression_without_such_seconds_is_compressible(expr: str) -> None:
 )
 def test_lookback_adds_up_along_a_branch_and_takes_the_furthest(expr: str, seconds: float) -> None:
     assert lookback_s(expr) == seconds
+
+
+@pytest.mark.parametrize(
+    ("expr", "seconds"),
+    [
+        ("changes(start[15m]) > 2", 900),
+        ("increase(a[10m]) > 0 and rate(b[1h]) > 0", 600),
+        ("sum_over_time(resets(a[5m])[30m:1m])", 2100),
+        ("max_over_time(count(a)[30m:]) > count(a)", 0),
+        ("a > 1", 0),
+    ],
+)
+def test_counting_is_told_from_looking_back(expr: str, seconds: float) -> None:
+    assert counts_over_s(expr) == seconds
 
 
 def test_metrics_are_named_once_also_by_their_name_matcher() -> None:

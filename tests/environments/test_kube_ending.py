@@ -21,6 +21,7 @@ CHOSEN = ("-l", "harness/run=run-1")
 NAMESPACES = ("get", "namespaces", *CHOSEN, "-o", "json")
 GONE = ("--cascade=foreground", "--wait=true", "--timeout=300s")
 SCOPED = ("delete", "clusterroles,clusterrolebindings,storageclasses,priorityclasses", *CHOSEN, "--wait=false")
+MAKERS = "deployments,replicasets,statefulsets,daemonsets,jobs"
 KINDS = (
     "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
     "serviceaccounts,roles,rolebindings,networkpolicies"
@@ -81,6 +82,15 @@ def deletes(kind: Program, up: ClusterState, **answer: object) -> None:
 
 def labelled(*names: str) -> str:
     return json.dumps({"items": [{"metadata": {"name": name}} for name in names]})
+
+
+def empties(kubectl: FakeKubectl, *namespaces: str) -> None:
+    """Pods go first, and nobody makes them anew."""
+    for namespace in namespaces:
+        here = ("-n", namespace, "delete")
+        chosen = (*CHOSEN, "--ignore-not-found")
+        kubectl.asked(*here, MAKERS, *chosen, "--cascade=orphan", "--wait=false", timeout_s=310)
+        kubectl.asked(*here, "pods", *chosen, "--grace-period=1", *GONE[1:], timeout_s=310)
 
 
 def left(run_dir: Path) -> list[str]:
@@ -151,7 +161,9 @@ def test_a_kept_cluster_loses_just_what_the_run_made(
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness", "b"))
     kubectl.asked(*SCOPED, timeout_s=310)
+    empties(kubectl, "a")
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
+    empties(kubectl, "harness")
     kubectl.asked("delete", "namespaces", "b", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     take_down(kept)
     # The directory is what the cluster's nodes show: another one of the same name would not be seen in them.
@@ -164,7 +176,9 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness"))
     kubectl.asked(*SCOPED, timeout_s=310, err="first", code=1)
+    empties(kubectl, "a")
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310, err="second", code=1)
+    empties(kubectl, "harness")
     kubectl.asked("delete", "namespaces", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match=r"(?s)first.*second"):
         take_down(kept)
@@ -179,6 +193,7 @@ def test_namespaces_that_cannot_be_listed_keep_nothing_from_being_tried(
     kubectl.asked(*NAMESPACES, err="no list", code=1)
     kubectl.asked(*SCOPED, timeout_s=310)
     for namespace in ("a", "harness"):
+        empties(kubectl, namespace)
         kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match="no list"):
         take_down(kept)
@@ -188,6 +203,7 @@ def test_in_a_lent_cluster_nothing_is_asked_for_outside_the_lent_namespaces(
     their_kubectl: FakeKubectl, lent: ClusterState, run_dir: Path
 ) -> None:
     for namespace in ("a", "harness"):
+        empties(their_kubectl, namespace)
         their_kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
     take_down(lent)
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]

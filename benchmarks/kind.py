@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.command import HARNESS
 from benchmarks.figure import Figure
 from harness import defaults
-from harness.environments.kube.images import build_images, load_mapping
+from harness.environments.images import build_images, load_mapping
 from harness.stack import load_stack
 
 READY_S = 120.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from harness.environments.images import load_mapping
 from harness.environments.kube.environment import ClusterEnvironment
-from harness.environments.kube.images import load_mapping
 from harness.environments.kube.kind_cluster import require_tools
 from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
 from harness.environments.local.docker_parts import choose_parts

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HARNESS = Path(sys.executable).with_name("harness")

@@ -19,11 +19,11 @@ import psutil
 import pytest
 import requests
 
-from harness.environments.kube.images import build_images, load_mapping
+from harness.environments.images import build_images, load_mapping
 from harness.environments.local.docker_node import LABEL
 from harness.environments.local.node import LocalNode
-from harness.environments.local.processes import process_started
 from harness.environments.local.state import NodeState
+from harness.environments.processes import process_started
 from harness.model import ProcessRef
 from tests.e2e.conftest import CHECKOUT, HARNESS, LEFT_WITHIN_S, Outcome, Runner, descendants, still_there
 from tests.e2e.phases import baseline_begun, fault_is_in, start_and_wait

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from harness.environments.local.node import LocalNode
-from harness.environments.local.processes import process_started
 from harness.environments.local.state import NodeState
+from harness.environments.processes import process_started
 from tests.e2e.conftest import CHECKOUT, Runner, still_there
 
 pytestmark = pytest.mark.e2e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.environments.kube.image_references import ImageReference, check_template, fill_template, parse_reference
+from harness.environments.images.references import ImageReference, check_template, fill_template, parse_reference
 
 SHA = "sha256:" + "ab" * 32
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.environments.kube.image_contexts import assemble_context, image_name, index_settings
-from harness.environments.kube.images import ImageMapping, ResolvedImage, build_images, load_mapping
+from harness.environments.images import ImageMapping, ResolvedImage, build_images, load_mapping
+from harness.environments.images.contexts import assemble_context, image_name, index_settings
 from harness.errors import HarnessError, InputError
 from harness.stack import load_stack
 

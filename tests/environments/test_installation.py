@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.environments.kube.images import ResolvedImage
+from harness.environments.images import ResolvedImage
 from harness.environments.kube.installation import Installation
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage

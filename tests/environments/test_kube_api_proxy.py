@@ -16,7 +16,7 @@ import pytest
 from harness.clock import wait_until
 from harness.environments.kube.api_proxy import ApiProxy, ask, start_proxy
 from harness.environments.kube.kubectl import Kubectl
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 from harness.errors import HarnessError
 from tests.environments.test_kube_pods import FakeApi
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.state import ClusterState
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 from harness.errors import HarnessError
 from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
 from tests.environments.test_kube_state import state

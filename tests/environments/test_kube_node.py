@@ -20,7 +20,7 @@ import pytest
 
 from harness.clock import wait_until
 from harness.environments.kube.kind_node import KindNode
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 from harness.errors import HarnessError
 from harness.model import ProcessRef
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from harness.clock import wait_until
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 from harness.errors import HarnessError
 from harness.load.cluster_run import ClusterLoad
 from harness.load.locust_run import LoadPlan

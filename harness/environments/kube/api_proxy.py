@@ -19,7 +19,7 @@ from pathlib import Path
 import requests
 
 from harness.environments.kube.kubectl import Kubectl
-from harness.environments.local.processes import process_started
+from harness.environments.processes import process_started
 from harness.errors import HarnessError
 
 _START_S = 15.0

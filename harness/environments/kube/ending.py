@@ -19,8 +19,8 @@ from harness.errors import HarnessError
 _DELETE_S = 300.0
 # With all that belongs to it, and not before that is gone too.
 _GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
-# Pods first, so that nothing waits for the half minute that each may take to end well: all of it is thrown away. Whoever
-# made them goes before, without them, or would make them anew.
+# Pods first, so that nothing waits for the half minute that each may take to end well: all of it is thrown away. What
+# made them goes before, without them, or it would make them anew.
 _MAKERS = "deployments,replicasets,statefulsets,daemonsets,jobs"
 _ALONE = ("--cascade=orphan", "--wait=false")
 _AT_ONCE = ("--grace-period=1", "--wait=true", f"--timeout={_DELETE_S:g}s")

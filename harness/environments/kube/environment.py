@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.clock import DeadlineExceeded, RunClock, wait_until
+from harness.environments.images import build_images, load_mapping
 from harness.environments.kube.access import account_kubectl
 from harness.environments.kube.api_proxy import start_proxy
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
-from harness.environments.kube.images import build_images, load_mapping
 from harness.environments.kube.installation import EVERY_CLUSTERS, OWN_IMAGE, Installation
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.kubelet_service import kubelet_endpoints

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.environments.images import ResolvedImage
 from harness.environments.kube.access import account_objects
 from harness.environments.kube.discovery import PORT as DISCOVERY_PORT
 from harness.environments.kube.discovery_probe import knows_kubernetes
-from harness.environments.kube.images import ResolvedImage
 from harness.environments.kube.kind_cluster import GPU_DIR
 from harness.environments.kube.sources import GPU_FILE
 from harness.environments.kube.state import ClusterState

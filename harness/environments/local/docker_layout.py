@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.environments.kube.images import ResolvedImage
+from harness.environments.images import ResolvedImage
 from harness.environments.local.containers import (
     NodePaths,
     container_binds,

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.environments.kube.images import ResolvedImage, build_images, load_mapping
+from harness.environments.images import ResolvedImage, build_images, load_mapping
 from harness.environments.local.docker_daemon import Docker, DockerUnusable, ask, find_docker, run
 from harness.environments.local.plan import part_of
 from harness.environments.local.programs import PROGRAMS, find_program, require_programs

@@ -24,12 +24,12 @@ from harness.environments.local.lifeline import Lifeline, new_lifeline
 from harness.environments.local.node import LocalNode
 from harness.environments.local.plan import NodePlan, PlannedPod, host_names, plan_node
 from harness.environments.local.ports import require_free_ports
-from harness.environments.local.processes import end_sandbox, process_started
 from harness.environments.local.programs import program_version
 from harness.environments.local.sandbox import ends_with_input, interpreter_paths, node_argv, program_directories
 from harness.environments.local.startup import Startup
 from harness.environments.local.state import NodeState
 from harness.environments.local.supervisor import new_password
+from harness.environments.processes import end_sandbox, process_started
 from harness.environments.receiver import with_receiver
 from harness.stack import Stack, render_alertmanager, render_prometheus
 from harness.stack.objects import Rendered

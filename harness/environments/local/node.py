@@ -15,7 +15,9 @@ from harness.clock import wait_until
 from harness.environments.local import volume_files
 from harness.environments.local.containers import NodePaths
 from harness.environments.local.docker_node import DockerNode
-from harness.environments.local.processes import (
+from harness.environments.local.state import NodeState, RunningPod
+from harness.environments.local.supervisor import UNREACHABLE, ProgramState, SupervisorClient
+from harness.environments.processes import (
     descendants,
     end_sandbox,
     find_process,
@@ -23,8 +25,6 @@ from harness.environments.local.processes import (
     process_started,
     reference,
 )
-from harness.environments.local.state import NodeState, RunningPod
-from harness.environments.local.supervisor import UNREACHABLE, ProgramState, SupervisorClient
 from harness.errors import HarnessError
 from harness.model import ProcessRef
 

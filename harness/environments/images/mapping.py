@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from harness.environments.kube.image_contexts import IMAGES, image_name
-from harness.environments.kube.image_references import check_template, fill_template, parse_reference
+from harness.environments.images.contexts import IMAGES, image_name
+from harness.environments.images.references import check_template, fill_template, parse_reference
 from harness.errors import InputError, Mistake
 from harness.stack.documents import describe, parse_yaml
 from harness.stack.objects import Workload

@@ -1,4 +1,4 @@
-"""Container images: which ones pods run, and building those that no registry has."""
+"""Builds with Docker the images that no registry has."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from harness.environments.kube.image_contexts import assemble_context
-from harness.environments.kube.image_mapping import BASE, ImageMapping, ResolvedImage, load_mapping
+from harness.environments.images.contexts import assemble_context
+from harness.environments.images.mapping import ResolvedImage
 from harness.errors import HarnessError
-
-__all__ = ["BASE", "ImageMapping", "ResolvedImage", "build_images", "load_mapping"]
 
 _ASK_TIMEOUT_S = 30.0
 _BUILD_TIMEOUT_S = 900.0

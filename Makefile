@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup programs browser certify certify-kind test test-kind test-kind-all check e2e test-torch bench gpu sample clean
+.PHONY: setup programs browser certify certify-kind test test-containers test-kind test-kind-all check e2e test-torch bench gpu sample clean
 
 setup: programs .venv/.complete
 
@@ -30,6 +30,10 @@ certify: setup
 certify-kind: setup
 	@$(BIN)/harness certify --environment kind
 
+# The tests that need Docker: Prometheus and Alertmanager as containers of three Debian releases.
+test-containers: setup
+	$(BIN)/pytest -q -m containers --numprocesses 4 --dist loadgroup
+
 # The tests that need a kind cluster: docker, kind and kubectl have to be there, and debian:bookworm-slim.
 test-kind: setup
 	$(BIN)/pytest -q -m 'cluster and not long' -p no:randomly
@@ -48,7 +52,7 @@ check: setup
 	$(BIN)/pytest -q -m 'not e2e and not cluster' --numprocesses 2
 
 e2e: setup browser
-	$(BIN)/pytest -q -m e2e --numprocesses 4 --dist loadgroup
+	$(BIN)/pytest -q -m 'e2e and not containers' --numprocesses 5 --dist loadgroup
 
 # What the harness promises in figures, each with the ratio to its bound.
 bench: setup

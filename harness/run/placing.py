@@ -11,7 +11,7 @@ from harness.environments.images import load_mapping
 from harness.environments.kube.environment import ClusterEnvironment
 from harness.environments.kube.kind_cluster import require_tools
 from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
-from harness.environments.local.docker_parts import choose_parts
+from harness.environments.local.docker_parts import choose_parts, resolve_parts
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.receiver import with_receiver
 from harness.run.running import Running
@@ -76,8 +76,11 @@ def require_environment(place: Place) -> None:
 
 def require_images(place: Place, stack: Stack) -> None:
     """Raises InputError for images of the stack that the place's mapping does not have. Nothing is touched."""
-    if place.environment != "local":
-        load_mapping(place.images).resolve_all(with_receiver(stack).workloads)
+    workloads = with_receiver(stack).workloads
+    if place.environment == "local":
+        resolve_parts(choose_parts(), workloads, place.images)
+    else:
+        load_mapping(place.images).resolve_all(workloads)
 
 
 def make_environment(

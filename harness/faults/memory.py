@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.faults.picking import pods_of
+from harness.faults.picking import drawn, main_of, pods_of, reference
 from harness.faults.world import World, cluster_of
-from harness.model import ProcessRef
 
 Record = Mapping[str, Any]
 _REASON = "OOMKilled"
@@ -24,23 +21,13 @@ def plan(world: World, *, workload: str, namespace: str | None, seed: int) -> Re
     cluster = cluster_of(world)
     pods = pods_of(world, workload, namespace)
     fresh = [pod for pod in pods if not cluster.last_end(pod.name, pod.namespace)[0]]
-    pod = random.Random(seed).choice(fresh or list(pods))
-    processes = world.processes(pod.name, pod.namespace)
-    if not processes:
-        raise HarnessError(f"pod {pod.name} is not running: there is no memory to exhaust")
-    main = processes[0]
-    return {
-        "pod": pod.name,
-        "namespace": pod.namespace,
-        "main": {"pid": main.pid, "started": main.started, "node": main.node},
-        "ended_before": cluster.last_end(pod.name, pod.namespace)[0],
-    }
+    pod = drawn(fresh or pods, seed)
+    return {**main_of(world, pod), "ended_before": cluster.last_end(pod.name, pod.namespace)[0]}
 
 
 def exhaust(world: World, record: Record) -> None:
     """The kernel kills the container's main process, as when it had taken all its memory itself."""
-    main = ProcessRef(int(record["main"]["pid"]), float(record["main"]["started"]), str(record["main"]["node"]))
-    cluster_of(world).exhaust_memory(record["pod"], record["namespace"], process=main)
+    cluster_of(world).exhaust_memory(record["pod"], record["namespace"], process=reference(record["main"]))
 
 
 def exhausted(world: World, record: Record) -> str | None:

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-import random
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.faults.world import Pod, World
+from harness.faults.picking import drawn, main_of, one_of, pods_of, recorded, reference
+from harness.faults.world import World
 from harness.model import ProcessRef
 
 
 def plan_kill(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
     """The record of killing the main process of one of the workload's pods, drawn by the seed."""
-    return _one_pod(world, workload, namespace, seed)
+    return main_of(world, one_of(world, workload, namespace, seed))
 
 
 def kill(world: World, record: Mapping[str, Any]) -> None:
     """SIGKILL to the pod's main process, as the kernel's out-of-memory killer sends it."""
-    if not world.signal(_reference(record["main"]), signal.SIGKILL):
+    if not world.signal(reference(record["main"]), signal.SIGKILL):
         raise HarnessError(f"pod {record['pod']}: its process {record['main']['pid']} ended before it could be killed")
 
 
 def killed(world: World, record: Mapping[str, Any]) -> str | None:
     """That the kernel no longer has this process; its start time tells it from a later one of the same number."""
-    old = _reference(record["main"])
+    old = reference(record["main"])
     return f"process {old.pid} is gone" if world.process_state(old) is None else None
 
 
 def plan_down(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
     """The record of killing one of the workload's pods and keeping it from coming back."""
-    record = _one_pod(world, workload, namespace, seed, choose=world.removable)
+    pod = drawn(pods_of(world, workload, namespace, removable=True), seed)
+    record = main_of(world, pod)
     return {**record, "workload": workload, "running": _running(world, workload, record["namespace"])}
 
 
 def take_down(world: World, record: Mapping[str, Any]) -> None:
     """No restart any more, then SIGKILL, so that nothing is put in order first."""
     world.keep_down(record["pod"], record["namespace"])
-    world.signal(_reference(record["main"]), signal.SIGKILL)
+    world.signal(reference(record["main"]), signal.SIGKILL)
 
 
 def is_down(world: World, record: Mapping[str, Any]) -> str | None:
     """That the kernel no longer has its process and nothing runs in its place."""
-    old = _reference(record["main"])
+    old = reference(record["main"])
     if world.process_state(old) is not None or world.processes(record["pod"], record["namespace"]):
         return None
     return f"process {old.pid} is gone, and none took its place"
@@ -62,9 +63,9 @@ def is_up(world: World, record: Mapping[str, Any]) -> str | None:
 
 def plan_hang(world: World, *, workload: str, namespace: str | None, seed: int) -> Mapping[str, Any]:
     """The record of stopping every process of one of the workload's pods."""
-    record = dict(_one_pod(world, workload, namespace, seed))
+    record = main_of(world, one_of(world, workload, namespace, seed))
     processes = world.processes(record["pod"], record["namespace"])
-    record["processes"] = [_as_json(process) for process in processes]
+    record["processes"] = [recorded(process) for process in processes]
     return record
 
 
@@ -94,38 +95,13 @@ def resumed(world: World, record: Mapping[str, Any]) -> str | None:
 def _recorded_and_current(world: World, record: Mapping[str, Any]) -> list[ProcessRef]:
     """The processes planned for, and those that were started since; a pod may fork at any time."""
     current = world.processes(record["pod"], record["namespace"])
-    return list(dict.fromkeys([*map(_reference, record["processes"]), *current]))
+    return list(dict.fromkeys([*map(reference, record["processes"]), *current]))
 
 
 def _states(world: World, record: Mapping[str, Any]) -> list[str | None]:
-    return [world.process_state(process) for process in map(_reference, record["processes"])]
+    return [world.process_state(process) for process in map(reference, record["processes"])]
 
 
 def _running(world: World, workload: str, namespace: str) -> int:
     """How many of the workload's pods have a process."""
     return sum(1 for pod in world.pods(workload, namespace) if world.processes(pod.name, pod.namespace))
-
-
-def _one_pod(
-    world: World,
-    workload: str,
-    namespace: str | None,
-    seed: int,
-    choose: Callable[[str, str | None], Sequence[Pod]] | None = None,
-) -> dict[str, Any]:
-    pods: Sequence[Pod] = (choose or world.pods)(workload, namespace)
-    if not pods:
-        raise HarnessError(f"no pod of workload {workload!r}" + (f" in namespace {namespace}" if namespace else ""))
-    pod = random.Random(seed).choice(pods)
-    processes = world.processes(pod.name, pod.namespace)
-    if not processes:
-        raise HarnessError(f"pod {pod.name} is not running: there is nothing to disturb")
-    return {"pod": pod.name, "namespace": pod.namespace, "main": _as_json(processes[0])}
-
-
-def _as_json(process: ProcessRef) -> dict[str, Any]:
-    return {"pid": process.pid, "started": process.started, **({"node": process.node} if process.node else {})}
-
-
-def _reference(raw: Mapping[str, Any]) -> ProcessRef:
-    return ProcessRef(int(raw["pid"]), float(raw["started"]), str(raw.get("node", "")))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.environments.kube.api_proxy import ApiProxy
+from harness.environments.kube.clearing import clear_pods
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.state import ClusterState
@@ -19,11 +20,6 @@ from harness.errors import HarnessError
 _DELETE_S = 300.0
 # With all that belongs to it, and not before that is gone too.
 _GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
-# Pods first, so that nothing waits for the half minute that each may take to end well: all of it is thrown away. What
-# made them goes before, without them, or it would make them anew.
-_MAKERS = "deployments,replicasets,statefulsets,daemonsets,jobs"
-_ALONE = ("--cascade=orphan", "--wait=false")
-_AT_ONCE = ("--grace-period=1", "--wait=true", f"--timeout={_DELETE_S:g}s")
 # What the harness makes outside of any namespace.
 _CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclasses"
 # What a stack and the harness put into namespaces that are somebody else's.
@@ -86,12 +82,12 @@ def _remove_made(state: ClusterState) -> None:
         with _told(failures):
             own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
         calls.append(("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false"))
-    for namespace in (*state.namespaces, *state.beyond):
-        here = ("-n", namespace, "delete")
-        calls.append((*here, _MAKERS, "-l", chosen, "--ignore-not-found", *_ALONE))
-        calls.append((*here, "pods", "-l", chosen, "--ignore-not-found", *_AT_ONCE))
+    namespaces = (*state.namespaces, *state.beyond)
+    with _told(failures):
+        clear_pods(admin, namespaces, chosen)
+    for namespace in namespaces:
         if namespace not in own:
-            calls.append((*here, _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
+            calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:
         calls.append(("delete", "namespaces", *sorted(own), "--ignore-not-found", *_GONE))
     for call in calls:

@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
     "latencies": set(),
+    "direct": set(),
     "gpu": set(),
     "system": {"gpu"},
     "checks": LEAVES,
@@ -24,8 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "skeleton": {*LEAVES, "stack"},
     "faults": {*LEAVES, "gpu"},
     "load": LEAVES,
-    "evidence": LEAVES,
-    "environments": {*LEAVES, "gpu", "stack"},
+    "evidence": {*LEAVES, "direct"},
+    "environments": {*LEAVES, "direct", "gpu", "stack"},
 }
 # What reaches the world outside: forbidden where a verdict or a report is computed.
 WORLD = {"socket", "requests", "urllib", "http", "subprocess", "time", "os", "shutil", "threading", "asyncio", "random"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.evidence.direct import direct_session
+from harness.direct import direct_session
 from harness.evidence.events import UNDELIVERED
 from harness.evidence.timeline import Record
 

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from harness.clock import RunClock
-from harness.evidence.direct import direct_session
+from harness.direct import direct_session
 from harness.evidence.events import GAP, NOTICE
 from harness.evidence.timeline import Record
 

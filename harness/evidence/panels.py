@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from harness.evidence.direct import direct_session
+from harness.direct import direct_session
 from harness.evidence.events import PANEL
 from harness.evidence.timeline import Record
 

@@ -14,7 +14,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
 from harness.clock import RunClock
-from harness.evidence.direct import direct_session
+from harness.direct import direct_session
 from harness.evidence.events import EVALUATION, GAP, RULE, TARGET
 from harness.evidence.timeline import Record
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import requests
 
 from harness.clock import RunClock
-from harness.evidence.direct import direct_session
+from harness.direct import direct_session
 from harness.evidence.events import NOTE, SAMPLE
 from harness.evidence.timeline import Record
 

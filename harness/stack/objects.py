@@ -90,6 +90,7 @@ class Workload:
     """Something that runs pods: Deployment, StatefulSet, DaemonSet, Job or Pod, written or made by the operator.
 
     ``operated``: made from a Prometheus or Alertmanager object, as the operator would. ``where``: file and key path.
+    ``root``: the path below which an operated program serves HTTP, empty or without a slash at its end.
     ``host_pid``: its pods see the node's processes, and so the node's mounts, instead of their own.
     """
 
@@ -107,6 +108,7 @@ class Workload:
     operated: bool
     where: str
     host_pid: bool = False
+    root: str = ""
 
     def pod_names(self) -> tuple[str, ...]:
         """Stable names, ``<workload>-0`` and on; the bare name for a Pod."""

@@ -96,6 +96,7 @@ def _workload(
         service_account=spec.service_account_name,
         operated=True,
         where=str(found.place),
+        root=root,
     )
 
 

@@ -17,7 +17,13 @@ from tests.environments.test_kube_kubectl import FakeKubectl, on_path
 RUNS: dict[str, Any] = {"running": {}}
 ENDED: dict[str, Any] = {"terminated": {"exitCode": 137}}
 STARTS: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
+LOST: dict[str, Any] = {**STARTS, "lastState": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}}
 FORCED = ("--ignore-not-found", "--grace-period=0", "--force", "--wait=false")
+
+
+def stated(state: dict[str, Any]) -> dict[str, Any]:
+    """A container's status; a state may bring the one before with it."""
+    return {"state": {key: state[key] for key in state if key != "lastState"}, "lastState": state.get("lastState", {})}
 
 
 def pod(
@@ -25,8 +31,8 @@ def pod(
 ) -> dict[str, Any]:
     metadata = {"name": name, **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})}
     status = {
-        "containerStatuses": [{"state": state} for state in states],
-        "initContainerStatuses": [{"state": state} for state in init],
+        "containerStatuses": [stated(state) for state in states],
+        "initContainerStatuses": [stated(state) for state in init],
     }
     return {"metadata": metadata, "status": status}
 
@@ -56,7 +62,7 @@ def listed(kubectl: FakeKubectl, namespace: str, *pods: dict[str, Any]) -> None:
 
 def test_a_pod_whose_containers_have_ended_is_struck_off(kubectl: FakeKubectl, admin: Kubectl) -> None:
     asked_to_go(kubectl, "x", "y")
-    listed(kubectl, "x", pod("over", ENDED, ENDED, init=(ENDED,)), pod("runs", ENDED, RUNS), pod("starts", STARTS))
+    listed(kubectl, "x", pod("over", ENDED, LOST, init=(ENDED,)), pod("runs", ENDED, RUNS), pod("starts", STARTS))
     kubectl.asked("-n", "x", "delete", "pods", "over", *FORCED)
     listed(kubectl, "y")
     listed(kubectl, "x")

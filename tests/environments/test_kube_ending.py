@@ -24,7 +24,7 @@ SCOPED = ("delete", "clusterroles,clusterrolebindings,storageclasses,prioritycla
 MAKERS = "deployments,replicasets,statefulsets,daemonsets,jobs"
 KINDS = (
     "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
-    "serviceaccounts,roles,rolebindings,networkpolicies"
+    "serviceaccounts,roles,rolebindings,networkpolicies,ingresses,horizontalpodautoscalers,poddisruptionbudgets,cronjobs"
 )
 
 

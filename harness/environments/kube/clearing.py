@@ -50,10 +50,15 @@ def clear_pods(admin: Kubectl, namespaces: Iterable[str], chosen: str, *, timeou
 
 
 def _has_ended(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod that is to go has no container any more that its kubelet knows to run or may yet start."""
+    """Whether a pod that is to go has no container any more that its kubelet knows to run or may start yet.
+
+    Of one that it finds no more a kubelet before 1.22 says that it waits, and how it ended before.
+    """
     status = pod.get("status", {})
-    states = [
-        each.get("state") or {}
-        for each in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
-    ]
-    return "deletionTimestamp" in pod["metadata"] and bool(states) and all("terminated" in state for state in states)
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    return "deletionTimestamp" in pod["metadata"] and bool(containers) and all(map(_is_over, containers))
+
+
+def _is_over(container: Mapping[str, Any]) -> bool:
+    state, before = container.get("state") or {}, container.get("lastState") or {}
+    return "terminated" in state or ("waiting" in state and "terminated" in before)

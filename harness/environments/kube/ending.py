@@ -25,7 +25,7 @@ _CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclass
 # What a stack and the harness put into namespaces that are somebody else's.
 _NAMESPACED = (
     "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
-    "serviceaccounts,roles,rolebindings,networkpolicies"
+    "serviceaccounts,roles,rolebindings,networkpolicies,ingresses,horizontalpodautoscalers,poddisruptionbudgets,cronjobs"
 )
 
 

@@ -133,7 +133,7 @@ def _is_namespace(manifest: Mapping[str, Any], names: Collection[str]) -> bool:
 
 def _pod_path(workload: Workload, pod: str) -> str:
     port = next(iter(workload.containers[0].ports.values()))
-    return f"/api/v1/namespaces/{workload.namespace}/pods/{pod}:{port}/proxy"
+    return f"/api/v1/namespaces/{workload.namespace}/pods/{pod}:{port}/proxy{workload.root}"
 
 
 def _service_path(namespace: str, name: str, port: int) -> str:

@@ -27,9 +27,9 @@ def describe_node(
     docker: DockerLayout | None,
 ) -> NodeState:
     """The state of a node without a process yet. ``address``, ``password``: of its supervisor."""
-    pods = [(pod.part, _describe_pod(pod, docker)) for pod in plan.pods]
-    prometheus = [pod for part, pod in pods if part == "prometheus"]
-    alertmanagers = [pod for part, pod in pods if part == "alertmanager"]
+    pods = [(pod, _describe_pod(pod, docker)) for pod in plan.pods]
+    prometheus = [(pod, planned.workload.root) for planned, pod in pods if planned.part == "prometheus"]
+    alertmanagers = [(pod, planned.workload.root) for planned, pod in pods if planned.part == "alertmanager"]
     receivers = [pod for _, pod in pods if pod.ports and RECEIVER_LABEL.items() <= pod.labels.items()]
     return NodeState(
         run_dir=str(run_dir),
@@ -41,9 +41,9 @@ def describe_node(
         pid_started=0.0,
         address=address,
         password=password,
-        prometheus=_url(prometheus[0], "web"),
-        prometheus_pod=prometheus[0].name,
-        alertmanagers=tuple(_url(pod, "web") for pod in alertmanagers),
+        prometheus=_url(*prometheus[0]),
+        prometheus_pod=prometheus[0][0].name,
+        alertmanagers=tuple(_url(*alertmanager) for alertmanager in alertmanagers),
         receivers=tuple(_url(pod) for pod in receivers),
         services={
             f"{planned.service.namespace}/{planned.service.name}:{port}": f"{planned.address}:{port}"
@@ -76,5 +76,6 @@ def _describe_pod(pod: PlannedPod, docker: DockerLayout | None) -> RunningPod:
     )
 
 
-def _url(pod: RunningPod, port: str | None = None) -> str:
-    return f"http://{pod.address}:{pod.ports[port] if port else next(iter(pod.ports.values()))}"
+def _url(pod: RunningPod, root: str = "") -> str:
+    """Where the first of a pod's ports answers: of what the operator makes, the one of its web interface."""
+    return f"http://{pod.address}:{next(iter(pod.ports.values()))}{root}"

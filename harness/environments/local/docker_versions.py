@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import requests
 
+from harness.direct import direct_session
 from harness.environments.local.state import NodeState
 
 _TIMEOUT_S = 5.0
@@ -24,5 +25,7 @@ def read_versions(parts: Iterable[str], state: NodeState) -> dict[str, str]:
 
 def _ask(url: str, key: str) -> str:
     with suppress(requests.RequestException, ValueError, AttributeError):
-        return str(requests.get(url, timeout=_TIMEOUT_S).json().get(key, {}).get("version") or _UNKNOWN)
+        with direct_session() as session:
+            answer = session.get(url, timeout=_TIMEOUT_S)
+        return str(answer.json().get(key, {}).get("version") or _UNKNOWN)
     return _UNKNOWN

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import requests
 
+from harness.direct import direct_session
 from harness.environments.local.plan import PlannedPod
 from harness.environments.local.supervisor import ProgramState
 from harness.stack.objects import Container
@@ -47,7 +48,8 @@ def _probe(container: Container, address: str) -> str | None:
         return None
     url = f"http://{address}:{port}{probe.path}"
     try:
-        answer = requests.get(url, timeout=_TIMEOUT_S)
+        with direct_session() as session:
+            answer = session.get(url, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
         return f"GET {url}: {type(error).__name__}"
     return None if answer.status_code < 400 else f"GET {url}: {answer.status_code}"

@@ -66,7 +66,7 @@ def test_a_pod_whose_containers_have_ended_is_struck_off(kubectl: FakeKubectl, a
     kubectl.asked("-n", "x", "delete", "pods", "over", *FORCED)
     listed(kubectl, "y")
     listed(kubectl, "x")
-    clear_pods(admin, ["x", "y"], "a=b")
+    clear_pods(admin, ["x", "y"], "a=b", cascade="orphan")
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_one_that_may_have_a_process_is_waited_for_and_told(
     asked_to_go(kubectl, "x")
     listed(kubectl, "x", waited_for)
     with pytest.raises(HarnessError, match="pods that do not end: x/p"):
-        clear_pods(admin, ["x"], "a=b", timeout_s=0)
+        clear_pods(admin, ["x"], "a=b", cascade="orphan", timeout_s=0)

@@ -84,12 +84,12 @@ def labelled(*names: str) -> str:
     return json.dumps({"items": [{"metadata": {"name": name}} for name in names]})
 
 
-def empties(kubectl: FakeKubectl, *namespaces: str) -> None:
+def empties(kubectl: FakeKubectl, *namespaces: str, cascade: str = "background") -> None:
     """Pods go first, and nobody makes them anew; here they are gone at once."""
     for namespace in namespaces:
         here = ("-n", namespace, "delete")
         chosen = (*CHOSEN, "--ignore-not-found")
-        kubectl.asked(*here, MAKERS, *chosen, "--cascade=orphan", "--wait=false")
+        kubectl.asked(*here, MAKERS, *chosen, f"--cascade={cascade}", "--wait=false")
         kubectl.asked(*here, "pods", *chosen, "--grace-period=1", "--wait=false")
         kubectl.asked("get", "pods", "-n", namespace, *CHOSEN, "-o", "json", out=labelled())
 
@@ -164,7 +164,7 @@ def test_a_kept_cluster_loses_just_what_the_run_made(
     kubectl.asked(*SCOPED, timeout_s=310)
     empties(kubectl, "a")
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
-    empties(kubectl, "harness")
+    empties(kubectl, "harness", cascade="orphan")
     kubectl.asked("delete", "namespaces", "b", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     take_down(kept)
     # The directory is what the cluster's nodes show: another one of the same name would not be seen in them.
@@ -179,7 +179,7 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
     kubectl.asked(*SCOPED, timeout_s=310, err="first", code=1)
     empties(kubectl, "a")
     kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310, err="second", code=1)
-    empties(kubectl, "harness")
+    empties(kubectl, "harness", cascade="orphan")
     kubectl.asked("delete", "namespaces", "harness", "--ignore-not-found", *GONE, timeout_s=310)
     with pytest.raises(HarnessError, match=r"(?s)first.*second"):
         take_down(kept)

@@ -15,17 +15,22 @@ _TIMEOUT_S = 300.0
 _POLL_S = 1.0
 
 
-def clear_pods(admin: Kubectl, namespaces: Iterable[str], chosen: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+def clear_pods(
+    admin: Kubectl, namespaces: Iterable[str], chosen: str, *, cascade: str, timeout_s: float = _TIMEOUT_S
+) -> None:
     """None of these namespaces' pods that ``chosen`` selects by its labels is left, nor a process of theirs.
 
     All of it is thrown away, so none gets the half minute that it may take to end well. A pod whose containers have all
     ended, as its kubelet says itself, is struck off: kubelets before 1.22 may take a minute to do so. Raises
     HarnessError naming those that did not end.
+
+    ``cascade``: what becomes of what belongs to whatever made the pods: with ``orphan`` revisions are left, which go
+    with their namespace; with ``background`` they go, and the cluster may be first to end a pod, in its own time.
     """
     left = list(namespaces)
     for namespace in left:
         here = ("-n", namespace, "delete")
-        admin.run(*here, _MAKERS, "-l", chosen, "--ignore-not-found", "--cascade=orphan", "--wait=false")
+        admin.run(*here, _MAKERS, "-l", chosen, "--ignore-not-found", f"--cascade={cascade}", "--wait=false")
         admin.run(*here, "pods", "-l", chosen, "--ignore-not-found", "--grace-period=1", "--wait=false")
     going: list[str] = []
 

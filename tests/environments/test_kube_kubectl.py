@@ -122,6 +122,18 @@ def test_objects_are_applied_as_one_list_in_their_order(kubectl: FakeKubectl, cl
     }
 
 
+def test_what_is_too_large_for_an_annotation_is_applied_by_the_server_in_its_turn(
+    kubectl: FakeKubectl, cluster: Kubectl
+) -> None:
+    kubectl.asked("apply", "-f", "-", timeout_s=120)
+    kubectl.asked("apply", "--server-side", "--force-conflicts", "-f", "-", timeout_s=120)
+    kubectl.asked("apply", "-f", "-", timeout_s=120)
+    large = {"kind": "ConfigMap", "data": {"page": "x" * 210_000}}
+    cluster.apply([{"kind": "Namespace"}, large, {"kind": "Pod"}])
+    given = [json.loads(kubectl.given(number))["items"] for number in (1, 2, 3)]
+    assert given == [[{"kind": "Namespace"}], [large], [{"kind": "Pod"}]]
+
+
 def test_nothing_to_apply_or_delete_is_no_call(kubectl: FakeKubectl, cluster: Kubectl) -> None:
     cluster.apply([])
     cluster.delete([], grace_s=2)

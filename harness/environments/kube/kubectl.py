@@ -7,12 +7,15 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
 
 _TIMEOUT_S = 60.0
+# All annotations of an object together may have 256 KiB.
+_ANNOTATED_BYTES = 200 * 1024
 # What kubectl says of a server whose version is far from its own is no news to anybody here.
 _NOISE = ("WARNING: version difference", "Warning: ")
 
@@ -64,9 +67,10 @@ class Kubectl:
 
     def apply(self, objects: Iterable[Mapping[str, Any]], *, timeout_s: float = 120.0) -> None:
         """The objects are there, made or changed in their order. Raises HarnessError naming those refused."""
-        written = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        if written["items"]:
-            self.run("apply", "-f", "-", given=json.dumps(written).encode(), timeout_s=timeout_s)
+        for is_large, group in groupby(objects, key=_is_large):
+            written = {"apiVersion": "v1", "kind": "List", "items": list(group)}
+            how = ("--server-side", "--force-conflicts") if is_large else ()
+            self.run("apply", *how, "-f", "-", given=json.dumps(written).encode(), timeout_s=timeout_s)
 
     def delete(self, objects: Sequence[Mapping[str, Any]], *, grace_s: int) -> None:
         """The objects are going; whoever wants to know when they are gone has to look. None need be there.
@@ -83,3 +87,8 @@ class Kubectl:
         # A file's content may be more than a command line holds.
         call = ("-n", namespace, "patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
         self.run(*call, given=json.dumps(change).encode())
+
+
+def _is_large(manifest: Mapping[str, Any]) -> bool:
+    """Whether the object is too large to be kept in an annotation of its own, where ``kubectl apply`` puts it."""
+    return len(json.dumps(manifest).encode()) > _ANNOTATED_BYTES

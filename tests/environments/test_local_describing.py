@@ -1,0 +1,53 @@
+"""Where a node says that its parts answer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.environments.local.addresses import lease_block
+from harness.environments.local.describing import describe_node
+from harness.environments.local.plan import plan_node
+from harness.environments.local.state import NodeState
+from harness.environments.receiver import with_receiver
+from harness.stack import load_stack
+
+SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
+
+
+def described(stack_dir: Path, run_dir: Path) -> NodeState:
+    stack = load_stack(stack_dir)
+    block = lease_block(1)
+    with block.lease:
+        plan = plan_node(with_receiver(stack), block)
+        return describe_node(
+            stack,
+            plan,
+            run_dir=run_dir,
+            address="127.9.0.1",
+            password="x",
+            gpu="simulated",
+            time_scale=60,
+            seed=1,
+            versions={},
+            docker=None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [("", ""), ("  portName: http", ""), ("  portName: ui\n  routePrefix: /team/x/", "/team/x")],
+)
+def test_web_interfaces_are_asked_where_the_manifest_has_them(tmp_path: Path, settings: str, path: str) -> None:
+    stack = Path(shutil.copytree(SHIPPED, tmp_path / "stack"))
+    for name, version in (("prometheus", "2.42.0"), ("alertmanager", "0.25.0")):
+        text = (stack / f"{name}.yaml").read_text(encoding="utf-8")
+        image = f"  image: prom/{name}:v{version}"
+        assert image in text
+        (stack / f"{name}.yaml").write_text(text.replace(image, f"{image}\n{settings}"), encoding="utf-8")
+    state = described(stack, tmp_path)
+    assert state.prometheus.partition(":9090")[2] == path
+    assert [url.partition(":9093")[2] for url in state.alertmanagers] == [path] * 3
+    assert state.prometheus.startswith("http://127.")

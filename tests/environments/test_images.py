@@ -341,7 +341,9 @@ def test_an_image_is_built_once_and_found_the_next_time(checkout: Path, docker: 
     assert build_images([wanted, pulled, wanted], progress=lines.append) == (wanted.reference,)
     assert build_images([wanted], progress=lines.append) == (wanted.reference,)
     (build,) = (docker / "builds").read_text(encoding="utf-8").splitlines()
-    assert build.startswith(f"build --tag {wanted.reference} --build-arg BASE=debian:bookworm-slim /")
+    assert build.startswith(
+        f"build --tag {wanted.reference} --label harness.image=built --build-arg BASE=debian:bookworm-slim /"
+    )
     assert not Path(build.split()[-1]).exists()
     assert (docker / "context").read_text(encoding="utf-8").split() == [
         *("./Dockerfile", "./requirements.txt", "./source/inner/more.txt", "./source/main.py", "./tool")

@@ -17,6 +17,8 @@ from harness.errors import HarnessError
 _ASK_TIMEOUT_S = 30.0
 _BUILD_TIMEOUT_S = 900.0
 _LAST_LINES = 20
+# By which a user finds what was built, to be rid of it.
+_LABEL = "harness.image=built"
 # Docker takes these of the command line's environment without their values showing in it, nor in the image.
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 # BuildKit: plain lines instead of a terminal's drawing, and one image instead of a list with its attestation, which
@@ -66,7 +68,7 @@ def _build(reference: str, build: Path, base: str) -> None:
         if assembled != reference:
             raise HarnessError(f"{reference}: what it copies changed since it got this name; run again")
         proxies = [argument for name in _PROXIES if name in os.environ for argument in ("--build-arg", name)]
-        settings = ["--tag", reference, "--build-arg", f"BASE={base}", *proxies]
+        settings = ["--tag", reference, "--label", _LABEL, "--build-arg", f"BASE={base}", *proxies]
         answer = _docker("build", *settings, str(context), timeout_s=_BUILD_TIMEOUT_S, more=_BUILDKIT)
     if answer.returncode == 0 and _is_there(reference):
         return

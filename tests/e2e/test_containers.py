@@ -25,10 +25,14 @@ from harness.environments.local.node import LocalNode
 from harness.environments.local.state import NodeState
 from harness.environments.processes import process_started
 from harness.model import ProcessRef
-from tests.e2e.conftest import CHECKOUT, HARNESS, LEFT_WITHIN_S, Outcome, Runner, descendants, still_there
+from tests.e2e.conftest import CHECKOUT, HARNESS, Outcome, Runner, descendants, still_there
 from tests.e2e.phases import baseline_begun, fault_is_in, start_and_wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.containers]
+# What ends containers is tried one after another: Docker's daemon is one for all.
+one_by_one = pytest.mark.xdist_group("containers")
+# Alone on two cores it takes 2 s; beside other tests' certifications and builds the daemon takes its time.
+GONE_WITHIN_S = 20.0
 
 PARTS = ("prometheus", "alertmanager")
 SUITES = {"bookworm": (r"2\.42\.", r"0\.25\."), "trixie": (r"2\.53\.", r"0\.28\."), "sid": (r"3\.", r"0\.\d\d\.")}
@@ -82,7 +86,7 @@ def left_in_docker(run_dir: Path) -> list[str]:
 
 def gone_in_time(run_dir: Path) -> list[str]:
     """What of a run is in Docker after the time that it has to clean up."""
-    deadline = time.monotonic() + LEFT_WITHIN_S
+    deadline = time.monotonic() + GONE_WITHIN_S
     while left := left_in_docker(run_dir):
         if time.monotonic() > deadline:
             return left
@@ -111,6 +115,7 @@ def test_the_versions_of_a_debian_release_are_certified_as_containers(runner: Ru
     assert runner.left_outside() == []
 
 
+@one_by_one
 @pytest.mark.parametrize("reached", [baseline_begun, fault_is_in])
 def test_a_killed_harness_leaves_no_container(runner: Runner, reached: Callable[[Path], bool]) -> None:
     process, run_dir = start_and_wait(runner, reached, below=contained(runner.root, "bookworm"))
@@ -123,6 +128,7 @@ def test_a_killed_harness_leaves_no_container(runner: Runner, reached: Callable[
     assert runner.left_outside() == []
 
 
+@one_by_one
 def test_a_harness_killed_while_it_makes_containers_leaves_none(runner: Runner) -> None:
     process, run_dir = start_and_wait(
         runner, lambda path: len(left_in_docker(path)) > 1, below=contained(runner.root, "bookworm")
@@ -132,6 +138,7 @@ def test_a_harness_killed_while_it_makes_containers_leaves_none(runner: Runner) 
     assert gone_in_time(run_dir) == []
 
 
+@one_by_one
 def test_ctrl_c_leaves_no_container(runner: Runner) -> None:
     process, run_dir = start_and_wait(runner, fault_is_in, below=contained(runner.root, "bookworm"))
     below = descendants(process)
@@ -166,6 +173,7 @@ def replaced(node: LocalNode, pod: str, old: ProcessRef) -> bool:
     return main_process(node, pod) not in (None, old)
 
 
+@one_by_one
 def test_pods_in_containers_are_like_all_others_and_down_removes_them(runner: Runner, standing: LocalNode) -> None:
     node, run_dir = standing, standing.run_dir
     pod = node.state.prometheus_pod
@@ -218,6 +226,7 @@ def test_pods_in_containers_are_like_all_others_and_down_removes_them(runner: Ru
         node.stop()
 
 
+@one_by_one
 def test_a_standing_node_that_ends_takes_its_containers_with_it(standing: LocalNode) -> None:
     try:
         assert len(left_in_docker(standing.run_dir)) > 4
@@ -228,6 +237,7 @@ def test_a_standing_node_that_ends_takes_its_containers_with_it(standing: LocalN
         standing.stop()
 
 
+@one_by_one
 def test_two_runs_do_not_touch_each_others_containers(runner: Runner, standing: LocalNode) -> None:
     try:
         there = set(left_in_docker(standing.run_dir))
@@ -243,6 +253,7 @@ def test_two_runs_do_not_touch_each_others_containers(runner: Runner, standing: 
     assert docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={standing.state.docker_key}") == ""
 
 
+@one_by_one
 def test_only_what_is_not_on_path_becomes_a_container(runner: Runner) -> None:
     *_, images = contained(runner.root, "bookworm")
     programs = runner.root / "programs"
@@ -262,6 +273,7 @@ def test_only_what_is_not_on_path_becomes_a_container(runner: Runner) -> None:
     assert left_in_docker(node.run_dir) == []
 
 
+@one_by_one
 def test_state_file_of_a_node_names_what_its_containers_run(standing: LocalNode) -> None:
     try:
         raw = json.loads((standing.run_dir / "environment.json").read_text(encoding="utf-8"))

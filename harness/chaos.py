@@ -100,6 +100,13 @@ def stop_kubelet(workload: str, namespace: str | None = None) -> str:
     return session.inject("kubelet-stop", workload=workload, namespace=namespace, seed=session.seed)
 
 
+def evict_pod(workload: str, namespace: str | None = None) -> str:
+    """Ends one pod of the workload through the Kubernetes API, as `kubectl delete pod` or an autoscaler does; a new one
+    takes its place."""
+    session = current_session()
+    return session.inject("pod-evict", workload=workload, namespace=namespace, seed=session.seed)
+
+
 def drain_node(workload: str, namespace: str | None = None) -> str:
     """Cordons the nodes the workload's pods are on and evicts these pods, which then have nowhere to go."""
     return current_session().inject("node-drain", workload=workload, namespace=namespace)
@@ -156,6 +163,7 @@ FAULT_OF: Mapping[str, str] = {
     "raise_gpu_xid": "gpu-xid",
     "lose_gpu": "gpu-lost",
     "stop_kubelet": "kubelet-stop",
+    "evict_pod": "pod-evict",
     "drain_node": "node-drain",
     "cut_network": "network-cut",
     "slow_network": "network-slow",
@@ -178,6 +186,7 @@ ACTIVITIES: Mapping[str, Callable[..., Any]] = {
         raise_gpu_xid,
         lose_gpu,
         stop_kubelet,
+        evict_pod,
         drain_node,
         cut_network,
         slow_network,

@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--kube-context", metavar="NAME", help="kube: the context of the cluster, from your kubeconfig")
     add("--kube-namespace", action="append", default=[], metavar="NAME", help="kube: a namespace it may act in")
     add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
+    add("--load-outside", action="store_true", help="kind: load comes from this machine through a port, not from pods")
     add("--time-scale", type=_time_scale, default=defaults.TIME_SCALE, metavar="N", help="divides every duration [60]")
     add("--load-rate", type=float, default=defaults.LOAD_RATE, metavar="N", help="requests per second [default: 10]")
     add("--load-target", metavar="NAMESPACE/SERVICE:PORT", help="the inference Service [default: by its label]")
@@ -253,6 +254,7 @@ class SessionRun:
             name=self._option("--cluster-name"),
             context=self._option("--kube-context"),
             namespaces=tuple(self._option("--kube-namespace")),
+            load_outside=self._option("--load-outside"),
         )
         return Place(self._option("--environment"), self._option("--images"), cluster)
 

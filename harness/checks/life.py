@@ -82,7 +82,7 @@ def ending(
     if staying:
         summary = f"resolved, but {', '.join(staying)} was never seen gone: nothing says when it should have"
         return inactive, case.result("resolved", Verdict.UNKNOWN, None, limit_s, summary, (inactive.seq,))
-    over = [event for event in gone if event.t_s <= inactive.at_s + CLOCK_SLACK_S]
+    over = [last for first, last in gone if first.t_s <= inactive.at_s + CLOCK_SLACK_S]
     if not gone:
         summary = "resolved, but nothing shows a fault that came and went"
         return inactive, case.result("resolved", Verdict.UNKNOWN, None, limit_s, summary, (inactive.seq,))
@@ -90,7 +90,7 @@ def ending(
         summary = "resolved while the fault was still in"
         return inactive, case.result("resolved", Verdict.FAIL, None, limit_s, summary, (inactive.seq,))
     took_s = max(0.0, inactive.at_s - max(event.t_s for event in over))
-    evidence = (*(event.seq for event in gone), inactive.seq)
+    evidence = (*dict.fromkeys(event.seq for span in gone for event in span), inactive.seq)
     return inactive, case.within("resolved", took_s, limit_s, "after the fault was gone", evidence)
 
 
@@ -109,18 +109,22 @@ def _fired_again(case: Case, history: AlertHistory, inactive: StateChange) -> St
     return later[-1] if later and last is not None and last.state == "firing" else None
 
 
-def _faults_gone(case: Case) -> tuple[list[Event], list[str]]:
-    """What shows each fault going and gone, and the names of those that stayed. One without an undo is over with its
-    effect."""
-    gone: list[Event] = []
+def _faults_gone(case: Case) -> tuple[list[tuple[Event, Event]], list[str]]:
+    """What shows that each fault begins to go and that it is gone, and the names of those that stayed.
+
+    In between an alert may resolve already: of two pods one is whole first. One without an undo is over with its
+    effect.
+    """
+    gone: list[tuple[Event, Event]] = []
     staying = []
     for name, seen in case.window.faults_by_name().items():
         if "undo-failed" in seen or "not-cleared" in seen:
             staying.append(name)
         elif "undone" in seen or "cleared" in seen:
-            gone += [seen[status] for status in ("undoing", "undone", "cleared") if status in seen]
+            signs = [seen[status] for status in ("undoing", "undone", "cleared") if status in seen]
+            gone.append((signs[0], signs[-1]))
         elif "injected" in seen and seen["injected"].data.get("undoable"):
             staying.append(name)
         elif "effect" in seen:
-            gone.append(seen["effect"])
+            gone.append((seen["effect"], seen["effect"]))
     return gone, staying

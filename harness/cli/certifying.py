@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` 
     show_default=True,
     help="kind, kube: locust's workers, a pod each; they share the rate.",
 )
+@click.option("--load-outside", is_flag=True, help="kind: load comes from this machine through a port, not from pods.")
 @click.option("--dry-run", is_flag=True, help="kind, kube: shows all that would be touched, and touches nothing.")
 def certify(
     stacks: tuple[Path, ...],
@@ -72,6 +73,7 @@ def certify(
     load_target: str | None,
     load_model: str,
     load_workers: int,
+    load_outside: bool,
     dry_run: bool,
 ) -> int:
     """Stands the stack up, breaks it experiment by experiment, and says what was proved.
@@ -98,10 +100,10 @@ def certify(
         load_target=load_target,
         load_model=load_model,
         load_workers=load_workers,
-        place=place,
+        place=replace(place, cluster=replace(place.cluster, load_outside=load_outside)),
     )
     certifications = [
-        _read(stacks, experiment_paths, replace(options, place=replace(place, environment=name)))
+        _read(stacks, experiment_paths, replace(options, place=replace(options.place, environment=name)))
         for name in place.environment.split(",")
     ]
     if dry_run:
@@ -163,12 +165,20 @@ class _Certification:
 
     def plan(self) -> list[str]:
         """All that the certification would touch, a line each; nothing is touched."""
+        from harness.run.loading import load_target
         from harness.run.placing import make_cluster
 
         place, options = self.options.place, self.options
         if place.environment == "local":
             return ["local: processes in a sandbox of this machine, files in the run's directory; nothing else"]
-        environment = make_cluster(place, self.stack, Path("dry-run"), time_scale=options.time_scale, seed=options.seed)
+        environment = make_cluster(
+            place,
+            self.stack,
+            Path("dry-run"),
+            time_scale=options.time_scale,
+            seed=options.seed,
+            load_target=load_target(self.stack, options.load_target),
+        )
         return [f"{place.environment}: {line}" for line in environment.plan()]
 
 

@@ -52,6 +52,7 @@ _OF_CLUSTERS = (
         _API,
         _KIND_NODE,
     ),
+    FaultKind("pod-evict", node.plan_evict, node.evict, node.evicted, None, None, _API, "a pod that somebody owns"),
     FaultKind(
         "node-drain",
         node.plan_drain,

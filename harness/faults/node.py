@@ -1,4 +1,4 @@
-"""Faults of a cluster's node: a kubelet that stops, a node that is drained."""
+"""Faults of a cluster's node and of where its pods are: a kubelet that stops, a pod evicted, a node drained."""
 
 from __future__ import annotations
 
@@ -43,6 +43,30 @@ def ready(world: World, record: Record) -> str | None:
     """That the API says the node is ready."""
     status = cluster_of(world).node_status(record["node"])
     return f"the API has node {record['node']} as Ready: True" if status == "True" else None
+
+
+def plan_evict(world: World, *, workload: str, namespace: str | None, seed: int) -> Record:
+    """The record of evicting one of the workload's pods, drawn by the seed."""
+    cluster = cluster_of(world)
+    pod = one_of(world, workload, namespace, seed)
+    uid = cluster.uid_of(pod.name, pod.namespace)
+    if uid is None:
+        raise HarnessError(f"pod {pod.name} is about to end: there is nothing to evict")
+    return {"pod": pod.name, "namespace": pod.namespace, "uid": uid}
+
+
+def evict(world: World, record: Record) -> None:
+    """The API ends the pod, in good order; whoever owns it makes another."""
+    cluster_of(world).evict(record["pod"], record["namespace"])
+
+
+def evicted(world: World, record: Record) -> str | None:
+    """That the API has the pod no more, and nothing of it runs."""
+    cluster = cluster_of(world)
+    uid = cluster.uid_of(record["pod"], record["namespace"])
+    if uid == record["uid"] or (uid is None and cluster.still_running([record["pod"]], record["namespace"])):
+        return None
+    return f"the API has no pod {record['pod']} any more" if uid is None else f"pod {record['pod']} is another by now"
 
 
 def plan_drain(world: World, *, workload: str, namespace: str | None) -> Record:

@@ -109,6 +109,9 @@ class ClusterWorld(Protocol):
     def evict(self, pod: str, namespace: str) -> None:
         """The pod ends in good order, wherever its successor goes. One that is gone needs none."""
 
+    def uid_of(self, pod: str, namespace: str) -> str | None:
+        """What tells a pod from a later one of its name; None once it is gone or about to end."""
+
     def pending(self, workload: str, namespace: str) -> Sequence[str]:
         """The workload's pods that no node has."""
 

@@ -63,7 +63,7 @@ class LocustRun:
         record: Callable[[str, str, Mapping[str, Any]], object],
         silence_s: float = 3.0,
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._run_dir = run_dir.resolve()
         self._clock = clock
         self._record = record
@@ -104,7 +104,7 @@ class LocustRun:
             windows.touch(exist_ok=False)
             with (self._run_dir / "locust.out").open("xb") as out, self._log.open("xb") as log:
                 self._process = subprocess.Popen(
-                    [setpriv, "--pdeathsig", "KILL", "--", *_command(self._plan, windows)],
+                    [setpriv, "--pdeathsig", "KILL", "--", *_command(self.plan, windows)],
                     cwd=self._run_dir,
                     env=_environment(self._run_dir),
                     stdin=subprocess.DEVNULL,

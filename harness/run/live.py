@@ -22,7 +22,7 @@ from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
-from harness.run.loading import Load, find_target, make_load
+from harness.run.loading import Load, find_target, load_target, make_load
 from harness.run.placing import HERE, Place, make_environment
 from harness.run.running import Running
 from harness.run.session import Session, open_session
@@ -75,7 +75,12 @@ class LiveRun:
         self._say = say
         self._cleanup = ExitStack()
         self._environment = make_environment(
-            options.place, stack, run_dir, time_scale=options.time_scale, seed=options.seed
+            options.place,
+            stack,
+            run_dir,
+            time_scale=options.time_scale,
+            seed=options.seed,
+            load_target=load_target(stack, options.load_target),
         )
         self.timeline = Timeline(run_dir / TIMELINE_FILE, RunClock.start())
         self._running: Running | None = None

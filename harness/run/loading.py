@@ -34,15 +34,25 @@ class Load(Protocol):
         """Ends it. Doing it again does nothing."""
 
 
+def serving_targets(stack: Stack) -> list[str]:
+    """The inference Services as ``namespace/service:port``: labelled ``app: model-serving``, port named ``http``."""
+    return [
+        f"{service.namespace}/{service.name}:{port.port}"
+        for service in stack.services
+        if service.labels.get("app") == "model-serving"
+        for port in service.ports
+        if port.name == "http"
+    ]
+
+
+def load_target(stack: Stack, asked: str | None) -> str | None:
+    """The Service that load is meant for, before anything runs: the one asked for, or the first for inference."""
+    return asked or next(iter(serving_targets(stack)), None)
+
+
 def find_target(stack: Stack, environment: Running) -> str | None:
-    """The inference Service as ``namespace/service:port``: labelled ``app: model-serving``, its port named ``http``."""
-    for service in stack.services:
-        if service.labels.get("app") == "model-serving":
-            for port in service.ports:
-                target = f"{service.namespace}/{service.name}:{port.port}"
-                if port.name == "http" and target in environment.state.services:
-                    return target
-    return None
+    """The first inference Service behind which there is a pod."""
+    return next((target for target in serving_targets(stack) if target in environment.state.services), None)
 
 
 def make_load(
@@ -55,7 +65,8 @@ def make_load(
     run_dir: Path,
     timeline: Timeline,
 ) -> Load:
-    """The load, not yet begun: a process here, or ``workers`` pods in a cluster beside their master.
+    """The load, not yet begun: a process here, or ``workers`` pods in a cluster beside their master. A cluster with a
+    port on this machine gets it from here, through that.
 
     Raises HarnessError when no pod is behind the Service.
     """
@@ -63,8 +74,9 @@ def make_load(
     if target not in services:
         known = ", ".join(services) or "none"
         raise HarnessError(f"load: no pod is behind the Service {target}; the stack has: {known}")
-    in_cluster = isinstance(environment, Cluster)
-    address = _address(environment, target) if isinstance(environment, Cluster) else services[target]
+    cluster = environment if isinstance(environment, Cluster) else None
+    entry = cluster.state.entry if cluster else ""
+    address = entry or (_address(cluster, target) if cluster else services[target])
     plan = LoadPlan(
         base_url=f"http://{address}",
         rate=rate,
@@ -72,14 +84,13 @@ def make_load(
         seed=environment.state.seed,
         model_name=model_name,
     )
-    if not in_cluster:
+    if cluster is None or entry:
         return LocustRun(plan, run_dir=run_dir, clock=timeline.clock, record=timeline.record)
-    assert isinstance(environment, Cluster)
     return ClusterLoad(
         plan,
-        environment,
-        namespace=environment.state.own_namespace,
-        image=environment.state.load_image,
+        cluster,
+        namespace=cluster.state.own_namespace,
+        image=cluster.state.load_image,
         workers=workers,
         labels={},
         allow_host=address.rpartition(":")[0],

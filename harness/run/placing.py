@@ -10,7 +10,9 @@ from typing import Protocol
 from harness.environments.images import load_mapping
 from harness.environments.kube.environment import ClusterEnvironment
 from harness.environments.kube.kind_cluster import require_tools
-from harness.environments.kube.sources import ClusterChoice, ContextSource, KindSource, delete_kept, require_lent
+from harness.environments.kube.lent_cluster import ContextSource, require_lent
+from harness.environments.kube.made_cluster import KindSource, delete_kept
+from harness.environments.kube.source import ClusterChoice
 from harness.environments.local.docker_parts import choose_parts, resolve_parts
 from harness.environments.local.environment import LocalEnvironment
 from harness.environments.receiver import with_receiver
@@ -84,9 +86,17 @@ def require_images(place: Place, stack: Stack) -> None:
 
 
 def make_environment(
-    place: Place, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
+    place: Place,
+    stack: Stack,
+    run_dir: Path,
+    *,
+    time_scale: float,
+    seed: int,
+    load_target: str | None = None,
+    dies_with_harness: bool = True,
 ) -> Environment:
-    """The environment, not yet up. ``dies_with_harness``: whether it ends when this process is killed.
+    """The environment, not yet up. ``load_target``: the Service that is to get the load, as ``namespace/name:port``.
+    ``dies_with_harness``: whether it ends when this process is killed.
 
     Raises InputError for what was asked of it and cannot be, HarnessError for a missing program.
     """
@@ -99,11 +109,26 @@ def make_environment(
             seed=seed,
             dies_with_harness=dies_with_harness,
         )
-    return make_cluster(place, stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=dies_with_harness)
+    return make_cluster(
+        place,
+        stack,
+        run_dir,
+        time_scale=time_scale,
+        seed=seed,
+        load_target=load_target,
+        dies_with_harness=dies_with_harness,
+    )
 
 
 def make_cluster(
-    place: Place, stack: Stack, run_dir: Path, *, time_scale: float, seed: int, dies_with_harness: bool = True
+    place: Place,
+    stack: Stack,
+    run_dir: Path,
+    *,
+    time_scale: float,
+    seed: int,
+    load_target: str | None = None,
+    dies_with_harness: bool = True,
 ) -> ClusterEnvironment:
     """The cluster environment of a place that is not this machine, not yet up. Raises InputError, HarnessError."""
     run_dir = run_dir.resolve()
@@ -116,5 +141,6 @@ def make_cluster(
         images=place.images,
         time_scale=time_scale,
         seed=seed,
+        entry=load_target if place.cluster.load_outside else None,
         dies_with_harness=dies_with_harness,
     )

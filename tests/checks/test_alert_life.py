@@ -171,6 +171,15 @@ def test_while_a_fault_is_being_undone_it_may_resolve(began_s: float, verdict: V
     assert judged(slow).verdict("alert Hot: resolved") is verdict
 
 
+@pytest.mark.parametrize(("resolved_s", "verdict"), [(49.0, PASS), (51.9, PASS), (53.0, FAIL)])
+def test_a_fault_that_takes_long_to_be_gone_holds_up_no_alert(resolved_s: float, verdict: Verdict) -> None:
+    """Undone at 40 s, seen gone at 50 s only, as when pods have to start again: from there on the bound runs."""
+    slow = passing().without_one("fault", status="cleared").fault(50.0, "cleared")
+    slow = slow.without_one("rule", at_s=41.0).rule(resolved_s, "inactive")
+    slow = slow.without_one("notice", status="resolved").notice(resolved_s + 0.1, "resolved")
+    assert judged(slow).verdict("alert Hot: resolved") is verdict
+
+
 def test_an_alert_that_fires_again_after_the_fault_fails() -> None:
     """It resolved in time, and that was told; but it came back and stayed."""
     again = passing().rule(50.0, "firing")

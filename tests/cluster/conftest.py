@@ -83,17 +83,26 @@ def runner(tmp_path: Path, kept: dict[str, Any]) -> Iterator[ClusterRunner]:
 
 
 @pytest.fixture(scope="session")
-def cluster_before(tmp_path_factory: pytest.TempPathFactory, kept: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """What the cluster holds when nothing of the harness's is in it; the cluster is there from here on."""
-    runner = ClusterRunner(tmp_path_factory.mktemp("before"), **kept)
-    outcome = runner.in_cluster(experiments=("gpu-warm.yaml",))
+def first_run(tmp_path_factory: pytest.TempPathFactory, kept: dict[str, Any]) -> Outcome:
+    """The run that makes the cluster, under load from this machine."""
+    runner = ClusterRunner(tmp_path_factory.mktemp("first"), **kept)
+    outcome = runner.in_cluster("--load-outside", experiments=("gpu-warm.yaml",))
     assert outcome.code == 0, outcome.out + outcome.err
     written = subprocess.run(
         ["kind", "get", "kubeconfig", "--name", kept["cluster"]], capture_output=True, text=True, timeout=60, check=True
     )
     Path(kept["kubeconfig"]).touch(mode=0o600)
     Path(kept["kubeconfig"]).write_text(written.stdout, encoding="utf-8")
-    return runner.objects()
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def cluster_before(
+    first_run: Outcome, tmp_path_factory: pytest.TempPathFactory, kept: dict[str, Any]
+) -> set[tuple[str, str, str]]:
+    """What the cluster holds when nothing of the harness's is in it; the cluster is there from here on."""
+    assert first_run.code == 0
+    return ClusterRunner(tmp_path_factory.mktemp("before"), **kept).objects()
 
 
 __all__ = ["CHECKOUT", "ClusterRunner"]

@@ -14,13 +14,21 @@ import pytest
 
 from tests.cluster.conftest import ClusterRunner
 from tests.cluster.twins import TWINS
-from tests.e2e.conftest import CHECKOUT, Runner
+from tests.e2e.conftest import CHECKOUT, Outcome, Runner
 from tests.e2e.test_sabotage import BATCHES
 
 pytestmark = pytest.mark.cluster
 
 Objects = set[tuple[str, str, str]]
 TWO = ("model-volume-full.yaml", "gpu-overheats.yaml")
+
+
+def test_load_comes_from_this_machine_where_that_is_wanted(first_run: Outcome, cluster_before: Objects) -> None:
+    state = json.loads((first_run.run_dir / "environment.json").read_text(encoding="utf-8"))
+    assert state["entry"].startswith("127.0.0.1:")
+    assert (first_run.run_dir / "locust.out").exists()
+    assert sum(event["data"]["requests"] for event in first_run.events("load")) > 50
+    assert "harness-entry" not in {name for _, _, name in cluster_before}
 
 
 def test_the_same_experiments_pass_under_several_workers_and_nothing_is_left(

@@ -30,7 +30,7 @@ def test_a_sabotaged_stack_can_be_read_and_is_another_one(name: str, tmp_path: P
     before = load_stack(stack)
     TWINS[name](stack)
     after = load_stack(stack)
-    assert {alert.name for alert in after.spec.alerts} == {alert.name for alert in before.spec.alerts}
+    assert {alert.name for alert in after.spec.alerts} >= {alert.name for alert in before.spec.alerts}
     assert (after.spec, after.workloads) != (before.spec, before.workloads)
 
 

@@ -37,6 +37,15 @@ TWINS: Mapping[str, Sabotage] = {
     "inference-pod-hangs": text_changed(_RULES, 'result="failed"', 'result="failure"'),
     # A threshold that takes Kubernetes' own work for trouble.
     "inference-out-of-memory": text_changed("rules.yaml", "time_seconds[15m]) > 2", "time_seconds[15m]) > 0"),
+    # A rule that somebody added: each pod that is replaced is an outage to it.
+    "inference-pod-evicted": text_changed(
+        _RULES,
+        "        - alert: PodNotReady\n",
+        "        - alert: TooFewPods\n"
+        '          expr: count(count by (instance) (up{job="inference"} == 1)) < 2\n'
+        "          labels: {severity: warning, team: model-serving}\n"
+        "        - alert: PodNotReady\n",
+    ),
     # A matcher that leaves out what is cut off.
     "inference-cut-off": text_changed("rules.yaml", "(up) == 0", '(up{job!="inference"}) == 0'),
     # The operation as the runtime interface calls it, and no metric.

@@ -5,11 +5,13 @@ Docker has to be there: without it these tests fail. They touch no container tha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -53,6 +55,19 @@ def docker(*arguments: str, timeout_s: float = 60) -> str:
 
 
 @cache
+def have_images() -> None:
+    """The images of all suites are in Docker, made by whichever worker comes first; the others wait for it.
+
+    So no test runs beside a build.
+    """
+    with Path(__file__).open("rb") as lock, tempfile.TemporaryDirectory() as directory:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for suite in SUITES:
+            have_base(suite)
+            mapping = load_mapping(str(mapping_file(Path(directory), suite)))
+            build_images([mapping.resolve(f"prom/{part}") for part in PARTS], progress=print)
+
+
 def have_base(suite: str) -> None:
     """The suite's base image is in Docker: it was, or is made from Debian's packages, or pulled."""
     image = f"debian:{suite}-slim"
@@ -65,14 +80,17 @@ def have_base(suite: str) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
 
 
-def contained(root: Path, suite: str) -> tuple[str, ...]:
-    """What starts the harness so that these parts are containers of a suite; their images are there."""
-    have_base(suite)
+def mapping_file(root: Path, suite: str) -> Path:
+    """A mapping to the images that are built on a suite."""
     path = root / f"{suite}.yaml"
     path.write_text(MAPPING.format(suite=suite), encoding="utf-8")
-    mapping = load_mapping(str(path))
-    build_images([mapping.resolve(f"prom/{part}") for part in PARTS], progress=print)
-    return ("/usr/bin/env", f"HARNESS_CONTAINERS={','.join(PARTS)}", f"HARNESS_IMAGES={path}")
+    return path
+
+
+def contained(root: Path, suite: str) -> tuple[str, ...]:
+    """What starts the harness so that these parts are containers of a suite; their images are there."""
+    have_images()
+    return ("/usr/bin/env", f"HARNESS_CONTAINERS={','.join(PARTS)}", f"HARNESS_IMAGES={mapping_file(root, suite)}")
 
 
 def left_in_docker(run_dir: Path) -> list[str]:

@@ -21,6 +21,7 @@ class SmallCluster:
     schedulable: bool = True
     evicted: list[str] = field(default_factory=list)
     lingering: list[str] = field(default_factory=list)
+    uids: dict[str, str | None] = field(default_factory=dict)
     rules: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     delays: dict[str, int] = field(default_factory=dict)
     can_delay: bool = True
@@ -57,6 +58,10 @@ class SmallCluster:
         self.evicted.append(pod)
         if not self.numb:
             self.world.workloads["app"] = [SmallPod(f"{each.name}-next") for each in self.world.workloads["app"]]
+
+    def uid_of(self, pod: str, namespace: str) -> str | None:
+        names = [each.name for pods in self.world.workloads.values() for each in pods]
+        return self.uids.get(pod, f"uid of {pod}") if pod in names else None
 
     def pending(self, workload: str, namespace: str) -> Sequence[str]:
         pods = [pod.name for pod in self.world.pods(workload, namespace)]

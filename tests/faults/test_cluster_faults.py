@@ -20,13 +20,14 @@ Steps = list[tuple[str, Mapping[str, Any]]]
 # Each fault that needs a cluster, with parameters that the small one can be given.
 PARAMS: dict[str, dict[str, Any]] = {
     "kubelet-stop": {"workload": "app", "namespace": None, "seed": 1},
+    "pod-evict": {"workload": "app", "namespace": None, "seed": 1},
     "node-drain": {"workload": "app", "namespace": None},
     "network-cut": {"workload": "app", "to_workload": "other", "namespace": None},
     "network-slow": {"workload": "app", "delay_ms": 200, "namespace": None},
     "memory-exhaust": {"workload": "app", "namespace": None, "seed": 1},
     "image-break": {"workload": "app", "namespace": None},
 }
-UNDONE = sorted(set(PARAMS) - {"memory-exhaust"})
+UNDONE = sorted(set(PARAMS) - {"memory-exhaust", "pod-evict"})
 
 
 @pytest.fixture
@@ -109,11 +110,34 @@ def test_a_pod_that_was_replaced_meanwhile_is_no_failure(
     assert not any(world.cluster.rules.get(pod) for pod in ("app-7", "other-0"))
 
 
-@pytest.mark.parametrize("fault", ["kubelet-stop", "node-drain", "network-cut", "image-break"])
+@pytest.mark.parametrize("fault", ["kubelet-stop", "pod-evict", "node-drain", "network-cut", "image-break"])
 def test_what_does_nothing_is_no_effect(fault: str, injector: Injector, world: ClusterLike, steps: Steps) -> None:
     world.cluster.numb = True
     injector.inject(fault, **PARAMS[fault])
     assert statuses(steps)[-1] == "no-effect"
+
+
+def test_an_evicted_pod_that_still_runs_is_not_gone(world: ClusterLike) -> None:
+    record = FAULTS["pod-evict"].plan(world, **PARAMS["pod-evict"])
+    world.workloads["app"] = []
+    world.cluster.lingering = [record["pod"]]
+    assert FAULTS["pod-evict"].effect(world, record) is None
+    world.cluster.lingering = []
+    assert FAULTS["pod-evict"].effect(world, record) == f"the API has no pod {record['pod']} any more"
+
+
+def test_another_pod_of_the_evicted_ones_name_shows_that_it_is_gone(world: ClusterLike) -> None:
+    record = FAULTS["pod-evict"].plan(world, **PARAMS["pod-evict"])
+    world.cluster.uids[record["pod"]] = "another"
+    assert FAULTS["pod-evict"].effect(world, record) == f"pod {record['pod']} is another by now"
+
+
+def test_a_pod_that_is_about_to_end_is_not_evicted(world: ClusterLike) -> None:
+    pods, world.workloads["app"] = world.workloads["app"], [SmallPod("app-9")]
+    world.cluster.uids["app-9"] = None
+    assert pods
+    with pytest.raises(HarnessError, match="app-9 is about to end"):
+        FAULTS["pod-evict"].plan(world, **PARAMS["pod-evict"])
 
 
 def test_a_container_that_ended_for_another_reason_is_no_effect(

@@ -90,6 +90,10 @@ class Breakage:
             else:
                 return
 
+    def uid_of(self, pod: str, namespace: str) -> str | None:
+        """The API's identity of a pod; None once it is gone or about to end."""
+        return next((each.uid for each in self._pods(pod, namespace) if each.name == pod), None)
+
     def pending(self, workload: str, namespace: str) -> Sequence[str]:
         """The workload's pods that no node has."""
         return [pod.name for pod in self._pods(workload, namespace) if pod.phase == "Pending" and not pod.node]

@@ -13,13 +13,15 @@ from harness.environments.kube.access import account_kubectl
 from harness.environments.kube.api_proxy import start_proxy
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
+from harness.environments.kube.entry import entry_service
 from harness.environments.kube.installation import EVERY_CLUSTERS, OWN_IMAGE, Installation
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.kubelet_service import kubelet_endpoints
 from harness.environments.kube.operator import choose_form
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
-from harness.environments.kube.sources import Source, make_gpu
+from harness.environments.kube.shared_gpu import make_gpu
+from harness.environments.kube.source import Source
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage, read_storage
 from harness.environments.kube.versions import read_versions
@@ -65,13 +67,19 @@ class ClusterEnvironment:
         images: str,
         time_scale: float,
         seed: int,
+        entry: str | None = None,
         dies_with_harness: bool = True,
     ) -> None:
-        """``images``: a mapping. Raises InputError for images that it does not have; nothing is touched."""
+        """``images``: a mapping. ``entry``: the Service, ``namespace/name:port``, that a port of this machine leads to.
+
+        Raises InputError for images that the mapping does not have, HarnessError for a Service that the stack has not;
+        nothing is touched.
+        """
         self._stack = with_receiver(stack, namespace=source.own_namespace)
         self._run_dir = run_dir.resolve()
         self._source = source
         self._dies_with_harness = dies_with_harness
+        self._entry = [entry_service(self._stack, entry)] if entry else []
         self._mapping = load_mapping(images)
         self._images = self._mapping.resolve_all(self._stack.workloads)
         namespaces = {*(each.namespace for each in self._stack.workloads), source.own_namespace}
@@ -102,8 +110,8 @@ class ClusterEnvironment:
         return [
             *(f"build the image {each}, unless it is there" for each in builds),
             *self._source.plan(),
-            *(f"make {_title(each)}" for each in objects),
-            f"run pods of locust in {self._state.own_namespace}",
+            *(f"make {_title(each)}" for each in [*objects, *self._entry]),
+            *([] if self._entry else [f"run pods of locust in {self._state.own_namespace}"]),
             "remove all of it at the end",
         ]
 
@@ -170,6 +178,7 @@ class ClusterEnvironment:
         if not self._state.lent:
             nodes = admin.get("nodes")["items"]
             objects += [labelled(each, self._state.run_label) for each in kubelet_endpoints(self._stack, nodes)]
+        objects += [labelled(each, self._state.run_label) for each in self._entry]
         self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces))
         self._state.save()  # what lies there has to be found again, whatever happens from here on
         admin.apply(objects)
@@ -187,6 +196,7 @@ class ClusterEnvironment:
             proxy_pid=proxy.pid,
             proxy_started=proxy.pid_started,
             load_image=self._mapping.resolve(OWN_IMAGE).reference,
+            entry=self._source.entry() if self._entry else "",
             **installation.paths(),
         )
         self._state.save()

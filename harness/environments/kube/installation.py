@@ -11,7 +11,7 @@ from harness.environments.kube.access import account_objects
 from harness.environments.kube.discovery import PORT as DISCOVERY_PORT
 from harness.environments.kube.discovery_probe import knows_kubernetes
 from harness.environments.kube.kind_cluster import GPU_DIR
-from harness.environments.kube.sources import GPU_FILE
+from harness.environments.kube.shared_gpu import GPU_FILE
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.translation import Additions, translate

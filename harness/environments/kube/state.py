@@ -25,7 +25,9 @@ class ClusterState:
     keeps what is its own; ``beyond``: further ones in which objects of the stack lie, and no pods. ``lent``: the
     cluster is somebody else's. ``proxy``: the URL at which
     ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
-    ``namespace/workload/volume`` → the ConfigMap behind it. ``gpu_file``: the simulated devices' state; empty without.
+    ``namespace/workload/volume`` → the ConfigMap behind it. ``entry``: ``host:port`` on this machine that leads to the
+    Service that gets the load; empty where load comes from pods. ``gpu_file``: the simulated devices' state; empty
+    without.
     """
 
     environment: str
@@ -52,6 +54,7 @@ class ClusterState:
     service_paths: Mapping[str, str] = field(default_factory=dict)
     config_maps: Mapping[str, str] = field(default_factory=dict)
     load_image: str = ""
+    entry: str = ""
     proxy: str = ""
     proxy_pid: int = 0
     proxy_started: float = 0.0

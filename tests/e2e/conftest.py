@@ -18,9 +18,17 @@ import pytest
 
 from harness.environments.processes import process_started
 
+# Takes minutes: begun before the others, so that no worker is left alone with one at the end.
+lengthy = pytest.mark.lengthy
 CHECKOUT = Path(__file__).resolve().parents[2]
 HARNESS = Path(sys.executable).with_name("harness")
 LEFT_WITHIN_S = 5.0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Within either half the order stays random."""
+    items.sort(key=lambda item: item.get_closest_marker("lengthy") is None)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT, Outcome, Runner
+from tests.e2e.conftest import CHECKOUT, Outcome, Runner, lengthy
 
 # One worker makes the certification that the tests of this module look at.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("certified")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("certified"), lengthy]
 
 EXPERIMENTS = sorted(path.stem for path in (CHECKOUT / "experiments").glob("*.yaml"))
 

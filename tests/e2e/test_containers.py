@@ -27,7 +27,7 @@ from harness.environments.local.node import LocalNode
 from harness.environments.local.state import NodeState
 from harness.environments.processes import process_started
 from harness.model import ProcessRef
-from tests.e2e.conftest import CHECKOUT, HARNESS, Outcome, Runner, descendants, still_there
+from tests.e2e.conftest import CHECKOUT, HARNESS, Outcome, Runner, descendants, lengthy, still_there
 from tests.e2e.phases import baseline_begun, fault_is_in, start_and_wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.containers]
@@ -118,6 +118,7 @@ def run_to_end(runner: Runner, *command: str) -> Outcome:
     return Outcome(process.returncode, out, err, runner.root / "run")
 
 
+@lengthy
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_versions_of_a_debian_release_are_certified_as_containers(runner: Runner, suite: str) -> None:
     command = contained(runner.root, suite)

@@ -20,7 +20,7 @@ import pytest
 from harness.environments.local.node import LocalNode
 from harness.environments.local.state import NodeState
 from harness.environments.processes import process_started
-from tests.e2e.conftest import CHECKOUT, Runner, still_there
+from tests.e2e.conftest import CHECKOUT, Runner, lengthy, still_there
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +42,7 @@ class Killed:
     problems: tuple[str, ...]
 
 
+@lengthy
 def test_signals_at_random_instants_leave_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(2**31))
     drawn = random.Random(seed)

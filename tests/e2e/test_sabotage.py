@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT, Runner
+from tests.e2e.conftest import CHECKOUT, Runner, lengthy
 
 pytestmark = pytest.mark.e2e
 
@@ -124,6 +124,7 @@ def test_every_experiment_has_a_sabotaged_twin() -> None:
     assert sorted(name for batch in BATCHES for name in batch) == shipped
 
 
+@lengthy
 @pytest.mark.parametrize("batch", BATCHES, ids=["rules-and-routes", "training-and-data", "receivers-and-thresholds"])
 def test_every_sabotaged_twin_fails(runner: Runner, tmp_path: Path, batch: dict[str, Callable[[Path], None]]) -> None:
     stack = Path(shutil.copytree(STACK, tmp_path / "stack"))

@@ -183,10 +183,9 @@ def _rule_files(stack: Stack, time_scale: float) -> tuple[dict[str, str], list[s
 def _rule(rule: Mapping[str, Any], time_scale: float, notes: list[str]) -> dict[str, Any]:
     name = rule.get("alert") or rule.get("record")
     written = {**rule, "expr": compress_promql(rule["expr"], time_scale)}
-    if "for" in rule:
-        written["for"] = compressed(parse_duration(rule["for"]), time_scale)
-    if written.pop("keep_firing_for", None) is not None:
-        notes.append(f"rule {name}: keep_firing_for is left out, Prometheus 2.42 does not know it")
+    for key in ("for", "keep_firing_for"):
+        if key in rule:
+            written[key] = compressed(parse_duration(rule[key]), time_scale)
     reasons = incompressible(rule["expr"])
     if reasons and time_scale != 1:
         notes.append(f"rule {name}: cannot be compressed safely, it {'; '.join(reasons)}")

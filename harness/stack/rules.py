@@ -26,9 +26,7 @@ def read_rule_groups(
 ) -> tuple[tuple[Group, ...], tuple[str, ...]]:
     """The groups of every selected PrometheusRule, and a line for each one that is not selected.
 
-    A group holds ``name``, ``rules`` and where written ``interval`` and ``limit``. ``keep_firing_for``
-    stays in the rules; whoever renders for a Prometheus older than 2.43 drops it. Also unselected rules are
-    checked.
+    A group holds ``name``, ``rules`` and where written ``interval`` and ``limit``. Also unselected rules are checked.
     """
     spec = prometheus.manifest.spec
     choice = Choice(
@@ -44,9 +42,7 @@ def read_rule_groups(
 def alert_specs(
     groups: Sequence[Group], endpoints: Sequence[ScrapeEndpoint], evaluation_interval_s: float
 ) -> tuple[AlertSpec, ...]:
-    """What the groups say of each alert, in their order. ``keep_firing_for_s`` is 0, as no rendering
-    carries it over.
-    """
+    """What the groups say of each alert, in their order."""
     scrape_interval_s = max((endpoint.interval_s for endpoint in endpoints), default=0.0)
     return tuple(
         AlertSpec(
@@ -54,7 +50,7 @@ def alert_specs(
             group=group["name"],
             expr=rule["expr"],
             for_s=parse_duration(rule.get("for", "0s")),
-            keep_firing_for_s=0.0,
+            keep_firing_for_s=parse_duration(rule.get("keep_firing_for", "0s")),
             labels=rule.get("labels", {}),
             annotations=rule.get("annotations", {}),
             lookback_s=lookback_s(rule["expr"]),

@@ -18,6 +18,11 @@ import pytest
 
 from harness.environments.processes import process_started
 
+# What is started in the background of a script ignores these, and so would all that it starts in turn; a handler, also one
+# that does nothing, is not passed on.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 # Takes minutes: begun before the others, so that no worker is left alone with one at the end.
 lengthy = pytest.mark.lengthy
 CHECKOUT = Path(__file__).resolve().parents[2]

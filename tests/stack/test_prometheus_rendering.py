@@ -105,18 +105,26 @@ def test_alerts_go_by_the_api_every_supported_version_speaks(load: Any, asked: s
     assert any("by API v2 instead of v1" in note for note in rendered.notes) is (asked == "v1")
 
 
+def test_an_alert_that_keeps_firing_does_so_for_its_time_compressed(load: Any) -> None:
+    def change(found: dict[str, Any]) -> None:
+        found["PrometheusRule/rules"]["spec"]["groups"][0]["rules"][0]["keep_firing_for"] = "5m"
+
+    stack = load(change)
+    rules = [text for name, text in render_prometheus(stack, [], time_scale=60).files.items() if "rules/" in name]
+    assert any("keep_firing_for: 5s" in text for text in rules), rules
+    assert stack.spec.alerts[0].keep_firing_for_s == 300
+
+
 def test_what_is_left_out_is_noted(load: Any) -> None:
     def change(found: dict[str, Any]) -> None:
         rule = found["PrometheusRule/rules"]["spec"]["groups"][0]["rules"][0]
-        rule.update({"keep_firing_for": "5m", "expr": "time() - x > 600"})
+        rule.update({"expr": "time() - x > 600"})
         found["ServiceMonitor/app"]["spec"]["endpoints"][0]["basicAuth"] = {}
 
     stack = load(change)
     notes = "\n".join(render_prometheus(stack, [], time_scale=60).notes)
-    assert "keep_firing_for is left out" in notes
     assert "cannot be compressed safely, it compares time() with 600" in notes
     assert "basicAuth is left out" in notes
-    assert stack.spec.alerts[0].keep_firing_for_s == 0
 
 
 def test_only_the_objects_own_external_labels_are_set(load: Any) -> None:

@@ -18,8 +18,8 @@ import pytest
 
 from harness.environments.processes import process_started
 
-# What is started in the background of a script ignores these, and so would all that it starts in turn; a handler, also one
-# that does nothing, is not passed on.
+# What is started in the background of a script ignores these, and so would all that it starts in turn; a handler, even
+# one that does nothing, is not passed on.
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)

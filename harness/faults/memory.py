@@ -20,9 +20,10 @@ def plan(world: World, *, workload: str, namespace: str | None, seed: int) -> Re
     """
     cluster = cluster_of(world)
     pods = pods_of(world, workload, namespace)
-    fresh = [pod for pod in pods if not cluster.last_end(pod.name, pod.namespace)[0]]
+    ended = {(pod.namespace, pod.name): cluster.last_end(pod.name, pod.namespace)[0] for pod in pods}
+    fresh = [pod for pod in pods if not ended[pod.namespace, pod.name]]
     pod = drawn(fresh or pods, seed)
-    return {**main_of(world, pod), "ended_before": cluster.last_end(pod.name, pod.namespace)[0]}
+    return {**main_of(world, pod), "ended_before": ended[pod.namespace, pod.name]}
 
 
 def exhaust(world: World, record: Record) -> None:

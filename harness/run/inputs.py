@@ -58,7 +58,7 @@ def read_experiments(
 
 
 def _no_service(stack: Stack, target: str) -> Iterator[Mistake]:
-    known = [f"{each.namespace}/{each.name}:{port.port}" for each in stack.services for port in each.ports]
+    known = [each.target(port) for each in stack.services for port in each.ports]
     if target not in known:
         named = ", ".join(known) or "none"
         yield Mistake(

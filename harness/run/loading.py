@@ -37,7 +37,7 @@ class Load(Protocol):
 def serving_targets(stack: Stack) -> list[str]:
     """The inference Services as ``namespace/service:port``: labelled ``app: model-serving``, port named ``http``."""
     return [
-        f"{service.namespace}/{service.name}:{port.port}"
+        service.target(port)
         for service in stack.services
         if service.labels.get("app") == "model-serving"
         for port in service.ports

@@ -137,6 +137,10 @@ class Service:
     ports: tuple[ServicePort, ...]
     headless: bool
 
+    def target(self, port: ServicePort) -> str:
+        """How one of its ports is named wherever load or requests are aimed at it: ``namespace/name:port``."""
+        return f"{self.namespace}/{self.name}:{port.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class ScrapeEndpoint:

@@ -16,7 +16,6 @@ import pytest
 from harness.clock import DeadlineExceeded
 from harness.environments.local.addresses import lease_block
 from harness.environments.local.containers import MAX_VOLUME_BYTES, NodePaths
-from harness.environments.local.describing import describe_node
 from harness.environments.local.docker_daemon import Docker, find_docker
 from harness.environments.local.docker_layout import DockerLayout, plan_containers
 from harness.environments.local.docker_node import LABEL, DockerNode
@@ -31,6 +30,7 @@ from harness.environments.local.state import NodeState
 from harness.errors import HarnessError, InputError
 from harness.stack import Rendered, Stack, load_stack
 from harness.stack.objects import Mount, Volume
+from tests.environments.test_local_describing import describe
 
 SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
 DOCKER = Docker("/opt/docker/docker", "unix:///var/run/docker.sock", "26.1.5")
@@ -397,18 +397,7 @@ def test_programs_that_links_lead_to_are_shown_with_their_links(tmp_path: Path) 
 
 def test_state_file_says_which_pods_are_containers(shipped: Stack, plan: NodePlan, tmp_path: Path) -> None:
     found = layout(shipped, plan, "prometheus")
-    state = describe_node(
-        shipped,
-        plan,
-        run_dir=tmp_path,
-        address="127.9.0.1",
-        password="x",
-        gpu="simulated",
-        time_scale=60,
-        seed=1,
-        versions={"bwrap": "0.8.0"},
-        docker=found,
-    )
+    state = describe(shipped, plan, tmp_path, versions={"bwrap": "0.8.0"}, docker=found)
     state.save()
     again = NodeState.load(tmp_path)
     assert again == state
@@ -423,18 +412,7 @@ def test_state_file_says_which_pods_are_containers(shipped: Stack, plan: NodePla
 def test_a_state_file_without_a_word_of_containers_is_read_as_before(
     shipped: Stack, plan: NodePlan, tmp_path: Path
 ) -> None:
-    state = describe_node(
-        shipped,
-        plan,
-        run_dir=tmp_path,
-        address="127.9.0.1",
-        password="x",
-        gpu="simulated",
-        time_scale=60,
-        seed=1,
-        versions={},
-        docker=None,
-    )
+    state = describe(shipped, plan, tmp_path)
     state.save()
     path = tmp_path / "environment.json"
     raw = json.loads(path.read_text(encoding="utf-8"))

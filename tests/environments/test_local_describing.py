@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from harness.environments.local.addresses import lease_block
 from harness.environments.local.describing import describe_node
-from harness.environments.local.plan import plan_node
+from harness.environments.local.docker_layout import DockerLayout
+from harness.environments.local.plan import NodePlan, plan_node
 from harness.environments.local.state import NodeState
 from harness.environments.receiver import with_receiver
-from harness.stack import load_stack
+from harness.stack import Stack, load_stack
 
 SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
+
+
+def describe(
+    stack: Stack,
+    plan: NodePlan,
+    run_dir: Path,
+    *,
+    versions: Mapping[str, str] | None = None,
+    docker: DockerLayout | None = None,
+) -> NodeState:
+    """What a node of this plan says of itself."""
+    return describe_node(
+        stack,
+        plan,
+        run_dir=run_dir,
+        address="127.9.0.1",
+        password="x",
+        gpu="simulated",
+        time_scale=60,
+        seed=1,
+        versions=versions or {},
+        docker=docker,
+    )
 
 
 def described(stack_dir: Path, run_dir: Path) -> NodeState:
     stack = load_stack(stack_dir)
     block = lease_block(1)
     with block.lease:
-        plan = plan_node(with_receiver(stack), block)
-        return describe_node(
-            stack,
-            plan,
-            run_dir=run_dir,
-            address="127.9.0.1",
-            password="x",
-            gpu="simulated",
-            time_scale=60,
-            seed=1,
-            versions={},
-            docker=None,
-        )
+        return describe(stack, plan_node(with_receiver(stack), block), run_dir)
 
 
 @pytest.mark.parametrize(

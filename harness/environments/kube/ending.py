@@ -83,15 +83,12 @@ def _remove_made(state: ClusterState) -> None:
             own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
         calls.append(("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false"))
     namespaces = (*state.namespaces, *state.beyond)
-    for cascade, group in (
-        ("orphan", [each for each in namespaces if each in own]),
-        ("background", [each for each in namespaces if each not in own]),
-    ):
+    others = [each for each in namespaces if each not in own]
+    for cascade, group in (("orphan", [each for each in namespaces if each in own]), ("background", others)):
         with _told(failures):
             clear_pods(admin, group, chosen, cascade=cascade)
-    for namespace in namespaces:
-        if namespace not in own:
-            calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
+    for namespace in others:
+        calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
     if own:
         calls.append(("delete", "namespaces", *sorted(own), "--ignore-not-found", *_GONE))
     for call in calls:

@@ -60,6 +60,6 @@ def entry_address(node: str) -> str:
 def _find(stack: Stack, target: str) -> tuple[Service, Any]:
     for service in stack.services:
         for port in service.ports:
-            if f"{service.namespace}/{service.name}:{port.port}" == target:
+            if service.target(port) == target:
                 return service, port
     raise HarnessError(f"load: the stack has no Service {target}")

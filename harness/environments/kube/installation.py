@@ -86,7 +86,7 @@ class Installation:
             "alertmanager_paths": tuple(_pod_path(each, name) for each in alertmanager for name in each.pod_names()),
             "receiver_paths": (_service_path(receiver.namespace, CAPTURE_SERVICE, 8080),),
             "service_paths": {
-                f"{each.namespace}/{each.name}:{port.port}": _service_path(each.namespace, each.name, port.port)
+                each.target(port): _service_path(each.namespace, each.name, port.port)
                 for each in self.stack.services
                 for port in each.ports
                 if not each.headless

@@ -134,7 +134,7 @@ class AlertSpec:
     """What the stack says of one alert rule. All durations are spec time, in seconds.
 
     ``lookback_s``: how far back the expression reads: ranges, offsets and subqueries, nested ones added up.
-    ``scrape_interval_s``: the longest among the scraped targets. ``metrics``: names the expression reads.
+    ``scrape_interval_s``: the longest among the targets it may read. ``metrics``: names the expression reads.
     ``incompressible``: why the expression cannot be compressed in time; empty when it can.
     ``compared``: the part of the expression that it compares with the plain number ``threshold``; None without one.
     """

@@ -8,7 +8,7 @@ from typing import Any
 from harness.clock import parse_duration
 from harness.errors import Mistake
 from harness.stack.inventory import Found, Inventory
-from harness.stack.objects import ScrapeEndpoint, Service
+from harness.stack.objects import ScrapeEndpoint, Service, ServicePort
 from harness.stack.operator_manifests import (
     EndpointFields,
     MonitorSpec,
@@ -23,6 +23,16 @@ from harness.stack.selection import Choice, choose, namespaces_of
 # Prometheus's own default, used where neither the monitor nor the Prometheus object names one.
 _DEFAULT_TIMEOUT_S = 10.0
 _NOT_CARRIED = ("authorization", "basicAuth", "bearerTokenSecret", "oauth2", "proxyUrl")
+# The Service by which every cluster's API server is found, and which no stack's manifests hold.
+# Source: Kubernetes, the control plane's own kubernetes Service.
+_API_SERVER = Service(
+    namespace="default",
+    name="kubernetes",
+    labels={"component": "apiserver", "provider": "kubernetes"},
+    selector={},
+    ports=(ServicePort("https", 443, 6443),),
+    headless=False,
+)
 # What of a tlsConfig can be carried as it is: paths in the Prometheus pod, and plain values. The rest names Secrets.
 _TLS = {
     "caFile": "ca_file",
@@ -60,7 +70,7 @@ def read_endpoints(
     endpoints: list[ScrapeEndpoint] = []
     notes = [*refused, *refused_pods]
     for monitor in service_monitors:
-        chosen = _services(monitor, prometheus, services)
+        chosen = _services(monitor, prometheus, (*services, _API_SERVER))
         if not chosen:
             notes.append(f"{monitor.title} in {monitor.key[0]}: its selector matches no Service")
         for index, endpoint in enumerate(monitor.manifest.spec.endpoints):

@@ -27,6 +27,8 @@ _NOT_RENDERED = (
     "thanos",
 )
 
+_UNSCRAPED = "nothing is scraped, its Services select no pods and only a cluster has what is behind them"
+
 
 def render_prometheus(
     stack: Stack, pods: Sequence[PodAddress] | None, *, time_scale: float, discovery_url: str | None = None
@@ -195,6 +197,7 @@ def _rule(rule: Mapping[str, Any], time_scale: float, notes: list[str]) -> dict[
 def _notes(stack: Stack, spec: PrometheusSpec, where: Where) -> list[str]:
     namespace, name = stack.prometheus_name
     notes = [f"{one.where}: {key} is left out" for one in stack.endpoints for key in _left_out(one, where)]
+    notes += [f"{one.where}: {_UNSCRAPED}" for one in stack.endpoints if not where.in_cluster and _is_of_no_pods(one)]
     notes += [f"Prometheus/{name}: {key} is left out" for key in _NOT_RENDERED if key in stack.prometheus]
     if spec.prometheus_external_label_name is None:
         notes.append(
@@ -210,6 +213,11 @@ def _notes(stack: Stack, spec: PrometheusSpec, where: Where) -> list[str]:
         if not any((one.namespace, one.name) == (home, endpoint.name) for one in stack.services):
             notes.append(f"Prometheus/{name}: alerts go to the Service {endpoint.name} in {home}, which does not exist")
     return notes
+
+
+def _is_of_no_pods(endpoint: ScrapeEndpoint) -> bool:
+    """Whether only a cluster has what it is about, such as kubelets and API servers."""
+    return bool(endpoint.services) and not any(service.selector for service in endpoint.services)
 
 
 def _left_out(endpoint: ScrapeEndpoint, where: Where) -> tuple[str, ...]:

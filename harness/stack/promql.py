@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -114,14 +115,30 @@ def counts_over_s(expr: str) -> float:
     return max((_lookback(call) for call in calls), default=0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one selector of an expression asks for: a ``metric``, None where it may be any, and the labels that have to
+    be ``equal`` to a value.
+    """
+
+    metric: str | None
+    equal: Mapping[str, str]
+
+
+def selections_of(expr: str) -> tuple[Selection, ...]:
+    """What each selector of the expression asks for, in their order."""
+    return tuple(_selection(node) for node in _nodes(_parse(expr)) if isinstance(node, ast.VectorSelector))
+
+
 def metrics_of(expr: str) -> tuple[str, ...]:
     """The metric names the expression reads, each once, in the order of their first appearance."""
-    names: list[str] = []
-    for node in _nodes(_parse(expr)):
-        if isinstance(node, ast.VectorSelector):
-            named = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == ast.MatchOp.Equal]
-            names += [node.name] if node.name else named
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(each.metric for each in selections_of(expr) if each.metric is not None))
+
+
+def _selection(node: Any) -> Selection:
+    equal = {m.name: m.value for m in node.matchers.matchers if m.op == ast.MatchOp.Equal}
+    named = equal.pop("__name__", None)
+    return Selection(node.name or named, equal)
 
 
 def thresholds(expr: str) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from harness.stack.objects import ScrapeEndpoint
 from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup
 from harness.stack.places import Place
 from harness.stack.promql import comparison, incompressible, lookback_s, metrics_of
+from harness.stack.scraped import scrape_interval_s
 from harness.stack.selection import Choice, choose
 
 Group = Mapping[str, Any]
@@ -43,7 +44,9 @@ def alert_specs(
     groups: Sequence[Group], endpoints: Sequence[ScrapeEndpoint], evaluation_interval_s: float
 ) -> tuple[AlertSpec, ...]:
     """What the groups say of each alert, in their order."""
-    scrape_interval_s = max((endpoint.interval_s for endpoint in endpoints), default=0.0)
+    recorded: dict[str, list[str]] = {}
+    for rule in (rule for group in groups for rule in group["rules"] if "record" in rule):
+        recorded.setdefault(rule["record"], []).append(rule["expr"])
     return tuple(
         AlertSpec(
             name=rule["alert"],
@@ -54,7 +57,7 @@ def alert_specs(
             labels=rule.get("labels", {}),
             annotations=rule.get("annotations", {}),
             lookback_s=lookback_s(rule["expr"]),
-            scrape_interval_s=scrape_interval_s,
+            scrape_interval_s=scrape_interval_s(rule["expr"], endpoints, recorded),
             evaluation_interval_s=parse_duration(group["interval"]) if "interval" in group else evaluation_interval_s,
             metrics=metrics_of(rule["expr"]),
             incompressible=incompressible(rule["expr"]),

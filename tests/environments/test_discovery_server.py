@@ -132,6 +132,15 @@ def test_a_refusal_leaves_prometheus_without_an_answer_not_with_none(
     assert len(addresses(get(url))) == 2
 
 
+def test_of_several_namespaces_one_that_may_not_be_read_is_passed_over(
+    api: FakeApi, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.lists("/api/v1/namespaces/n/pods", pod())
+    api.answers("/api/v1/namespaces/m/pods", {"reason": "Forbidden"}, 403)
+    assert len(addresses(get(f"{start(api.url)}?role=pod&namespace=m&namespace=n"))) == 2
+    assert "/namespaces/m/pods" in capsys.readouterr().err
+
+
 def test_a_right_that_is_missing_for_one_kind_is_a_refusal_of_all(
     api: FakeApi, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,10 @@ UP, UP_PROBES = (f'up{{{NODE},metrics_path="{path}"}}' for path in ("/metrics", 
 PULLS = f'kubelet_runtime_operations_errors_total{{{NODE},operation_type="pull_image"}}'
 POD = 'namespace="model-serving",pod="inference-1",container="inference",probe_type="Readiness"'
 FAILED, PASSED = (f'prober_probe_total{{{POD},result="{result}"}}' for result in ("failed", "successful"))
+API = 'namespace="default",job="apiserver",instance="10.0.0.1:6443"'
+UP_API = f"up{{{API}}}"
+REQUESTS = f'apiserver_request_total{{{API},verb="POST",resource="pods"'
+EVICTED, REFUSED = (f'{REQUESTS},subresource="eviction",code="{code}"}}' for code in (201, 429))
 UPS = {UP: "1x90", UP_PROBES: "1x90"}
 
 # Alert, series sampled every 30 s, minute of the look, whether it fires then.
@@ -44,6 +48,13 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
     # An answer that is missing is no news, and does not end any.
     ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale 1x49"}, 24, False),
     ("ImagePullFailing", {UP: "1x28 0 1x60", UP_PROBES: "1x90", PULLS: "_x20 1x7 stale 1x60"}, 16, True),
+    ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 11, True),
+    ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 17, False),
+    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x60 3x30"}, 31, True),
+    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x90"}, 2, False),
+    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x90"}, 20, False),
+    ("PodsEvicted", {UP_API: "1x90", REFUSED: "_x20 1x70"}, 11, False),
+    ("PodsEvicted", {UP_API: "1x20 0x3 1x70", EVICTED: "1x20 stale _x2 1x70"}, 13, False),
     # A kubelet that starts anew has forgotten its failures.
     ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 22, False),
     ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 24, False),

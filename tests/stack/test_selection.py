@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from harness.model import PodAddress
+from harness.stack import Stack, render_prometheus
 from harness.stack.schema import LabelSelector
 
 Manifests = dict[str, dict[str, Any]]
@@ -76,6 +78,26 @@ def test_a_monitor_looks_for_services_in_its_namespaces(load: Any, selector: dic
     stack = load(change)
     assert bool(stack.endpoints[0].services) is there
     assert any("matches no Service" in line for line in stack.unselected) is not there
+
+
+def test_the_service_of_the_api_server_is_there_in_every_cluster(load: Any) -> None:
+    def change(found: Manifests) -> None:
+        found["ServiceMonitor/app"]["spec"] |= {
+            "selector": {"matchLabels": {"component": "apiserver"}},
+            "namespaceSelector": {"matchNames": ["default"]},
+            "endpoints": [{"port": "https", "scheme": "https"}],
+        }
+
+    def unscraped(stack: Stack, pods: list[PodAddress] | None) -> list[str]:
+        notes = render_prometheus(stack, pods, time_scale=60).notes
+        return [note for note in notes if "nothing is scraped" in note and "endpoints[0]" in note]
+
+    stack = load(change)
+    assert [(each.namespace, each.name) for each in stack.endpoints[0].services] == [("default", "kubernetes")]
+    assert stack.unselected == ()
+    assert all(service.name != "kubernetes" for service in stack.services)
+    assert len(unscraped(stack, [])) == 1
+    assert unscraped(stack, None) == unscraped(load(), []) == []
 
 
 def test_a_port_no_selected_service_has_is_named(load: Any) -> None:

@@ -3,8 +3,8 @@
     python -m harness.environments.kube.discovery --port 9190
 
 ``GET /targets?role=endpoints&namespace=a&namespace=b`` lists targets as Prometheus's own discovery would. It asks the
-API server with the pod's own service account: a right the account lacks leaves Prometheus without targets, as it
-would there.
+API server with the pod's own service account: a right the account lacks leaves Prometheus without targets of that
+namespace, as it would there.
 """
 
 from __future__ import annotations
@@ -45,17 +45,33 @@ class Discovery:
     def targets(self, role: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
         """The targets of a role, ``endpoints`` or ``pod``; without namespaces of all of them.
 
-        Raises requests.RequestException when the API server cannot be asked or refuses.
+        Of several namespaces those the account may not read are passed over. Raises requests.RequestException when
+        the API server cannot be asked, or refuses all.
         """
-        with self._lock:
-            pods = self._list("pods", namespaces)
-            if role == "pod":
-                return pod_targets(pods)
-            return endpoint_targets(self._list("endpoints", namespaces), self._list("services", namespaces), pods)
-
-    def _list(self, kind: str, namespaces: Sequence[str]) -> list[Mapping[str, Any]]:
+        found: list[dict[str, Any]] = []
+        refusals: list[requests.HTTPError] = []
         places = [f"/namespaces/{each}" for each in namespaces] or [""]
-        return [item for place in places for item in self._look(f"{self._url}/api/v1{place}/{kind}")]
+        with self._lock:
+            for place in places:
+                try:
+                    found += self._targets_in(role, place)
+                except requests.HTTPError as error:
+                    if error.response.status_code != requests.codes.forbidden:
+                        raise
+                    sys.stderr.write(f"discovery: {error}\n")
+                    refusals.append(error)
+        if len(refusals) == len(places):
+            raise refusals[0]
+        return found
+
+    def _targets_in(self, role: str, place: str) -> list[dict[str, Any]]:
+        pods = self._list("pods", place)
+        if role == "pod":
+            return pod_targets(pods)
+        return endpoint_targets(self._list("endpoints", place), self._list("services", place), pods)
+
+    def _list(self, kind: str, place: str) -> list[Mapping[str, Any]]:
+        return self._look(f"{self._url}/api/v1{place}/{kind}")
 
     def _look(self, url: str) -> list[Mapping[str, Any]]:
         seen_s, items = self._seen.get(url, (float("-inf"), []))

@@ -45,16 +45,6 @@ def test_the_same_experiments_pass_under_several_workers_and_nothing_is_left(
 
 
 @pytest.mark.long
-def test_what_only_a_cluster_has_passes_and_is_gone_afterwards(runner: ClusterRunner, cluster_before: Objects) -> None:
-    shared = ("prometheus-lost.yaml", "learning-rate-too-high.yaml", "inference-pod-killed.yaml")
-    own = tuple(f"cluster/{path.name}" for path in sorted((CHECKOUT / "experiments" / "cluster").glob("*.yaml")))
-    outcome = runner.in_cluster(experiments=(*shared, *own), timeout_s=900)
-    short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
-    assert (outcome.code, short) == (0, []), outcome.out + outcome.err
-    assert runner.objects() == cluster_before
-
-
-@pytest.mark.long
 def test_everything_that_is_shipped_passes(runner: ClusterRunner, cluster_before: Objects) -> None:
     outcome = runner.in_cluster(timeout_s=1200)
     short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]

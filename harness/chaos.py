@@ -118,10 +118,17 @@ def cut_network(workload: str, to_workload: str, namespace: str | None = None) -
 
 
 def slow_network(
-    workload: str, delay_ms: Annotated[int, Field(gt=0, le=60_000)] = 200, namespace: str | None = None
+    workload: str,
+    to_workload: str,
+    delay_ms: Annotated[int, Field(gt=0, le=5_000)] = 100,
+    namespace: str | None = None,
 ) -> str:
-    """Delays every packet that the workload's pods send."""
-    return current_session().inject("network-slow", workload=workload, delay_ms=delay_ms, namespace=namespace)
+    """Delays every packet between the pods of two workloads, each way. What a pod asks of a Service knows only the
+    Service's address: there only the answers are late.
+    """
+    return current_session().inject(
+        "network-slow", workload=workload, to_workload=to_workload, delay_ms=delay_ms, namespace=namespace
+    )
 
 
 def exhaust_memory(workload: str, namespace: str | None = None) -> str:

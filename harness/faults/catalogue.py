@@ -80,8 +80,8 @@ _OF_CLUSTERS = (
         network.delayed,
         network.hasten,
         network.hastened,
-        "the node's kernel",
-        f"{_KIND_NODE} whose kernel has sch_netem",
+        "a TCP connection from the pod's own network",
+        f"{_KIND_NODE} whose kernel queues packets",
     ),
     FaultKind("memory-exhaust", memory.plan, memory.exhaust, memory.exhausted, None, None, _API, _KIND_NODE),
     FaultKind(

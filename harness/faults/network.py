@@ -1,4 +1,4 @@
-"""Faults of the network between pods: packets that are lost, packets that are late."""
+"""Faults of the network between the pods of two workloads: packets that are lost, packets that are late."""
 
 from __future__ import annotations
 
@@ -11,45 +11,31 @@ from harness.faults.picking import pods_of
 from harness.faults.world import ClusterWorld, Pod, World, cluster_of
 
 Record = Mapping[str, Any]
-# Every rule bears it, so that they are found again whatever became of the addresses they name.
-_MARK = "harness-cut"
+# Every rule bears its fault's, so that they are found again whatever became of the addresses they name.
+_CUT, _SLOW = "harness-cut", "harness-slow"
+# Of the time that a connection should take, what it takes at least where the kernel's clock is coarse.
+_SEEN_SHARE = 0.9
 
 
 def plan_cut(world: World, *, workload: str, to_workload: str, namespace: str | None) -> Record:
     """The record of parting the pods of two workloads, ``namespace`` being the first one's."""
-    cluster = cluster_of(world)
-    ends = [_end(cluster, pod) for pod in pods_of(world, workload, namespace)]
-    others = [_end(cluster, pod) for pod in pods_of(world, to_workload, None)]
-    for one, other in _pairs(ends, others):
-        if one["address"] == other["address"]:
-            raise HarnessError(f"pods {one['pod']} and {other['pod']} share an address: they cannot be parted")
-        if not _connects(cluster, one, other):
-            raise HarnessError(f"pod {one['pod']} does not reach {_place(other)} as it is: there is nothing to cut")
-    return {"from": ends, "to": others, "workloads": [workload, to_workload], "mark": _MARK}
+    return _plan(world, workload, to_workload, namespace, _CUT)
 
 
 def cut(world: World, record: Record) -> None:
     """Rules at both ends. Behind a Service a pod knows only the Service's address, the pod that answers knows its own
     and its caller's."""
-    parted = [
-        (here["pod"], here["namespace"], there["address"])
-        for one, other in _pairs(record["from"], record["to"])
-        for here, there in ((one, other), (other, one))
-    ]
-    cluster_of(world).drop_packets(parted, mark=record["mark"])
+    cluster_of(world).drop_packets(_both_ways(record), mark=record["mark"])
 
 
 def is_cut(world: World, record: Record) -> str | None:
     """That no connection is made any more where one was made before, and that rules did drop packets."""
     cluster = cluster_of(world)
     pairs = list(_pairs(record["from"], record["to"]))
-    if any(_connects(cluster, one, other) for one, other in pairs):
+    if any(_connect_s(cluster, one, other) is not None for one, other in pairs):
         return None
-    dropped = sum(
-        cluster.dropped_packets(one["pod"], one["namespace"], mark=record["mark"]) or 0 for one in record["from"]
-    )
-    places = ", ".join(sorted({_place(other) for _, other in pairs}))
-    return f"no TCP connection to {places}; {dropped} packets dropped" if dropped else None
+    dropped = _counted(cluster, record)
+    return f"no TCP connection to {_places(record)}; {dropped} packets dropped" if dropped else None
 
 
 def join(world: World, record: Record) -> None:
@@ -59,74 +45,126 @@ def join(world: World, record: Record) -> None:
 
 def joined(world: World, record: Record) -> str | None:
     """That no rule is left, and the pods that are still there reach each other."""
-    cluster = cluster_of(world)
-    for pod, namespace in _all_pods(world, record):
-        with contextlib.suppress(PodGone):
-            if cluster.dropped_packets(pod, namespace, mark=record["mark"]) is not None:
-                return None
-    for one, other in _pairs(record["from"], record["to"]):
-        if _is_there(world, one) and _is_there(world, other) and not _connects(cluster, one, other):
-            return None
+    if _has_rules(world, record) or None in _connections(world, record):
+        return None
     return f"no rule drops packets between {' and '.join(record['workloads'])} any more"
 
 
-def plan_delay(world: World, *, workload: str, delay_ms: int, namespace: str | None) -> Record:
-    """The record of delaying what each of the workload's pods sends."""
+def plan_delay(world: World, *, workload: str, to_workload: str, delay_ms: int, namespace: str | None) -> Record:
+    """The record of delaying what passes between the pods of two workloads, ``namespace`` being the first one's."""
+    record = _plan(world, workload, to_workload, namespace, _SLOW)
     cluster = cluster_of(world)
-    pods = pods_of(world, workload, namespace)
-    for pod in pods:
-        cluster.require_delays(pod.name, pod.namespace)
-        if cluster.packet_delay(pod.name, pod.namespace) is not None:
-            raise HarnessError(f"pod {pod.name}: its packets are delayed already")
-    slowed = [{"pod": pod.name, "namespace": pod.namespace} for pod in pods]
-    return {"slowed": slowed, "workload": workload, "delay_ms": delay_ms}
+    for end in (*record["from"], *record["to"]):
+        cluster.require_delays(end["pod"], end["namespace"])
+        if cluster.counted_packets(end["pod"], end["namespace"], mark=_SLOW) is not None:
+            raise HarnessError(f"pod {end['pod']}: packets of it are delayed already")
+    return {**record, "delay_ms": delay_ms}
 
 
 def delay(world: World, record: Record) -> None:
-    """Each pod's packets leave later."""
-    for each in record["slowed"]:
-        cluster_of(world).delay_packets(each["pod"], each["namespace"], delay_ms=record["delay_ms"])
+    """Each pod's packets to the other end leave later."""
+    cluster_of(world).delay_packets(_both_ways(record), mark=record["mark"], delay_ms=record["delay_ms"])
 
 
 def delayed(world: World, record: Record) -> str | None:
-    """That the kernel has a delay for each pod."""
-    seen = {each["pod"]: cluster_of(world).packet_delay(each["pod"], each["namespace"]) for each in record["slowed"]}
-    if any(said is None for said in seen.values()):
+    """That a connection takes as long as two packets that are delayed, and that rules did hold packets back."""
+    expected_s = 2 * record["delay_ms"] / 1000
+    cluster = cluster_of(world)
+    took = [
+        _connect_s(cluster, one, other, within_s=expected_s + 1.0)
+        for one, other in _pairs(record["from"], record["to"])
+    ]
+    if any(each is None or each < _SEEN_SHARE * expected_s for each in took):
         return None
-    return "the kernel delays " + ", ".join(f"{pod} by {said}" for pod, said in seen.items())
+    held = _counted(cluster, record)
+    least_s = min(each for each in took if each is not None)
+    return f"a TCP connection to {_places(record)} takes {least_s:.2f} s; {held} packets held back" if held else None
 
 
 def hasten(world: World, record: Record) -> None:
-    """Packets leave at once."""
-    for each in record["slowed"]:
-        with contextlib.suppress(PodGone):
-            cluster_of(world).delay_packets(each["pod"], each["namespace"], delay_ms=0)
+    """Packets leave at once, also where a pod is gone and only what was done for it is left."""
+    ends = [(each["node"], each["uid"]) for each in (*record["from"], *record["to"])]
+    cluster_of(world).hasten_packets(ends, mark=record["mark"])
 
 
 def hastened(world: World, record: Record) -> str | None:
-    """That the kernel delays no packet of the pods that are still there."""
-    for each in record["slowed"]:
-        with contextlib.suppress(PodGone):
-            if cluster_of(world).packet_delay(each["pod"], each["namespace"]) is not None:
-                return None
-    return f"no packet of {record['workload']} is delayed"
+    """No rule is left, and a connection between pods that are still there takes less time than one delay."""
+    took = _connections(world, record)
+    if _has_rules(world, record) or any(each is None or each >= record["delay_ms"] / 1000 for each in took):
+        return None
+    return f"no packet between {' and '.join(record['workloads'])} is held back any more"
+
+
+def _plan(world: World, workload: str, to_workload: str, namespace: str | None, mark: str) -> Record:
+    """Both ends, each pod of one reaching each of the other as it is."""
+    cluster = cluster_of(world)
+    ends = [_end(cluster, pod) for pod in pods_of(world, workload, namespace)]
+    others = [_end(cluster, pod) for pod in pods_of(world, to_workload, None)]
+    for one, other in _pairs(ends, others):
+        if one["address"] == other["address"]:
+            raise HarnessError(f"pods {one['pod']} and {other['pod']} share an address: no packet passes between them")
+        if _connect_s(cluster, one, other) is None:
+            raise HarnessError(f"pod {one['pod']} does not reach {_place(other)} as it is: there is nothing to break")
+    return {"from": ends, "to": others, "workloads": [workload, to_workload], "mark": mark}
 
 
 def _end(cluster: ClusterWorld, pod: Pod) -> dict[str, Any]:
     address, port = cluster.address(pod.name, pod.namespace)
-    return {"pod": pod.name, "namespace": pod.namespace, "address": address, "port": port}
+    return {
+        "pod": pod.name,
+        "namespace": pod.namespace,
+        "address": address,
+        "port": port,
+        "node": cluster.node_of(pod.name, pod.namespace),
+        "uid": cluster.uid_of(pod.name, pod.namespace),
+    }
 
 
 def _pairs(ends: Sequence[Record], others: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
     return ((one, other) for one in ends for other in others if one["pod"] != other["pod"])
 
 
-def _connects(cluster: ClusterWorld, one: Record, other: Record) -> bool:
-    return cluster.connects(one["pod"], one["namespace"], address=other["address"], port=other["port"])
+def _both_ways(record: Record) -> list[tuple[str, str, str]]:
+    """For each pod its name, its namespace and the address of one at the other end."""
+    return [
+        (here["pod"], here["namespace"], there["address"])
+        for one, other in _pairs(record["from"], record["to"])
+        for here, there in ((one, other), (other, one))
+    ]
+
+
+def _connect_s(cluster: ClusterWorld, one: Record, other: Record, within_s: float = 1.0) -> float | None:
+    address, port = other["address"], other["port"]
+    return cluster.connect_s(one["pod"], one["namespace"], address=address, port=port, within_s=within_s)
+
+
+def _connections(world: World, record: Record) -> list[float | None]:
+    """How long a connection takes from each pod that is still there to each at the other end that is."""
+    pairs = [pair for pair in _pairs(record["from"], record["to"]) if all(_is_there(world, end) for end in pair)]
+    return [_connect_s(cluster_of(world), one, other) for one, other in pairs]
+
+
+def _counted(cluster: ClusterWorld, record: Record) -> int:
+    """The packets that the rules at the first end have met."""
+    return sum(
+        cluster.counted_packets(one["pod"], one["namespace"], mark=record["mark"]) or 0 for one in record["from"]
+    )
+
+
+def _has_rules(world: World, record: Record) -> bool:
+    for pod, namespace in _all_pods(world, record):
+        with contextlib.suppress(PodGone):
+            if cluster_of(world).counted_packets(pod, namespace, mark=record["mark"]) is not None:
+                return True
+    return False
 
 
 def _place(end: Record) -> str:
     return f"{end['pod']}:{end['port']}"
+
+
+def _places(record: Record) -> str:
+    return ", ".join(sorted({_place(other) for _, other in _pairs(record["from"], record["to"])}))
 
 
 def _all_pods(world: World, record: Record) -> list[tuple[str, str]]:

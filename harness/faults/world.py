@@ -131,20 +131,23 @@ class ClusterWorld(Protocol):
     def accept_packets(self, pods: Sequence[tuple[str, str]], *, mark: str) -> None:
         """None of the pods that are still there has a rule with the mark. All at one time, as near as may be."""
 
-    def dropped_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
-        """How many packets the rules with the mark have dropped; None without such a rule."""
+    def counted_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
+        """How many packets the rules with the mark have met; None without such a rule."""
 
-    def connects(self, pod: str, namespace: str, *, address: str, port: int) -> bool:
-        """Whether a TCP connection from the pod's own network to the address is made within a second or so."""
+    def connect_s(self, pod: str, namespace: str, *, address: str, port: int, within_s: float) -> float | None:
+        """How long a TCP connection from the pod's own network to the address takes, in seconds; None where none is
+        made within the time."""
 
     def require_delays(self, pod: str, namespace: str) -> None:
-        """Raises HarnessError where the pod's kernel cannot delay packets; the pod's own network is not touched."""
+        """Raises HarnessError where packets of the pod cannot be delayed; the pod's own network is not touched."""
 
-    def delay_packets(self, pod: str, namespace: str, *, delay_ms: int) -> None:
-        """What the pod sends leaves this much later; zero: at once. Setting it again replaces it."""
+    def delay_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str, delay_ms: int) -> None:
+        """For each pod, namespace and address: what the pod sends there leaves this much later, by rules that bear the
+        mark."""
 
-    def packet_delay(self, pod: str, namespace: str) -> str | None:
-        """The delay of what the pod sends, in the kernel's words; None without one."""
+    def hasten_packets(self, ends: Sequence[tuple[str, str]], *, mark: str) -> None:
+        """For each node and pod's uid: nothing is left of rules with the mark, nor of what delays packets for them. A
+        pod may be gone."""
 
     def exhaust_memory(self, pod: str, namespace: str, *, process: ProcessRef) -> None:
         """The memory of the process's container runs out, and of what is in it the kernel kills that process first.

@@ -90,7 +90,7 @@ def make_load(
         plan,
         cluster,
         namespace=cluster.state.own_namespace,
-        image=cluster.state.load_image,
+        image=cluster.state.own_image,
         workers=workers,
         labels={},
         allow_host=address.rpartition(":")[0],

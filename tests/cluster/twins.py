@@ -48,6 +48,8 @@ TWINS: Mapping[str, Sabotage] = {
     ),
     # A matcher that leaves out what is cut off.
     "inference-cut-off": text_changed("rules.yaml", "(up) == 0", '(up{job!="inference"}) == 0'),
+    # A threshold in milliseconds.
+    "inference-slow-to-scrape": text_changed(_RULES, "[1m]) > 0.15", "[1m]) > 150"),
     # The operation as the runtime interface calls it, and no metric.
     "image-cannot-be-pulled": text_changed(_RULES, 'operation_type="pull_image"', 'operation_type="PullImage"'),
     # The alert that everybody writes first: targets that vanish are not down.

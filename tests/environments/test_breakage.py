@@ -42,7 +42,13 @@ def breakage(raw: dict[str, Any], node: dict[str, Any] | None = None) -> Breakag
             raise PodGone(name)
         return read_pod(raw)
 
-    return Breakage(Kubectl(Path("/none"), "none"), pod=pod, pods=lambda *_: [read_pod(raw)], ask=answers.__getitem__)
+    return Breakage(
+        Kubectl(Path("/none"), "none"),
+        pod=pod,
+        pods=lambda *_: [read_pod(raw)],
+        ask=answers.__getitem__,
+        own_image="own:1",
+    )
 
 
 @pytest.mark.parametrize("status", ["True", "False", "Unknown"])
@@ -90,7 +96,7 @@ def test_why_a_pod_waits_is_its_reason_alone() -> None:
 
 def test_a_node_that_is_no_container_here_is_out_of_reach() -> None:
     with pytest.raises(HarnessError, match=r"node n1 .*"):
-        breakage(raw_pod()).dropped_packets("app-1", "n", mark="m")
+        breakage(raw_pod()).counted_packets("app-1", "n", mark="m")
 
 
 def test_a_pod_with_its_nodes_network_is_refused() -> None:

@@ -98,3 +98,16 @@ def test_a_template_that_gives_no_reference_is_refused(template: str) -> None:
 def test_a_mirror_that_would_mix_images_up_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"^got "):
         check_template(template, mirror=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "qualified"),
+    [
+        ("debian", "docker.io/library/debian:latest"),
+        ("harness/workloads:1a2b", "docker.io/harness/workloads:1a2b"),
+        ("localhost:5000/app:1", "localhost:5000/app:1"),
+        (f"far.example/team/app:1@sha256:{'0' * 64}", f"far.example/team/app@sha256:{'0' * 64}"),
+    ],
+)
+def test_a_container_runtime_knows_an_image_by_its_whole_name(written: str, qualified: str) -> None:
+    assert parse_reference(written).qualified == qualified

@@ -86,28 +86,36 @@ class SmallCluster:
         for pod, _ in pods:
             self.rules[pod] = {rule for rule in self.rules.get(pod, set()) if rule[1] != mark}
 
-    def dropped_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
+    def counted_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
         self._require(pod)
         found = [rule for rule in self.rules.get(pod, set()) if rule[1] == mark]
         return len(found) if found else None
 
-    def connects(self, pod: str, namespace: str, *, address: str, port: int) -> bool:
+    def connect_s(self, pod: str, namespace: str, *, address: str, port: int, within_s: float) -> float | None:
         self._require(pod)
-        there = {rule[0] for rule in self.rules.get(pod, set())}
-        back = {rule[0] for rule in self.rules.get(address, set())}
-        return self.numb or not (address in there or pod in back)
+        met = [
+            mark for here, there in ((pod, address), (address, pod)) for at, mark in self._rules(here) if at == there
+        ]
+        if self.numb or not met:
+            return 0.001
+        took_s = sum(self.delays[here] / 1000 for here in (pod, address) if here in self.delays)
+        return took_s if 0 < took_s < within_s else None
+
+    def _rules(self, pod: str) -> set[tuple[str, str]]:
+        return self.rules.get(pod, set())
 
     def require_delays(self, pod: str, namespace: str) -> None:
         if not self.can_delay:
-            raise HarnessError("node n1: its kernel cannot delay packets (sch_netem)")
+            raise HarnessError("node n1 cannot delay packets: no such target")
 
-    def delay_packets(self, pod: str, namespace: str, *, delay_ms: int) -> None:
-        self._require(pod)
-        self.delays[pod] = delay_ms
+    def delay_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str, delay_ms: int) -> None:
+        self.drop_packets(parted, mark=mark)
+        self.delays |= {pod: delay_ms for pod, _, _ in parted}
 
-    def packet_delay(self, pod: str, namespace: str) -> str | None:
-        self._require(pod)
-        return f"{self.delays[pod]}ms" if self.delays.get(pod) else None
+    def hasten_packets(self, ends: Sequence[tuple[str, str]], *, mark: str) -> None:
+        pods = [uid.removeprefix("uid of ") for _, uid in ends]
+        self.accept_packets([(pod, "n") for pod in pods], mark=mark)
+        self.delays = {pod: delay for pod, delay in self.delays.items() if pod not in pods}
 
     def exhaust_memory(self, pod: str, namespace: str, *, process: ProcessRef) -> None:
         self.ends[pod] = (f"container-{process.pid}", self.reason)

@@ -23,7 +23,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "pod-evict": {"workload": "app", "namespace": None, "seed": 1},
     "node-drain": {"workload": "app", "namespace": None},
     "network-cut": {"workload": "app", "to_workload": "other", "namespace": None},
-    "network-slow": {"workload": "app", "delay_ms": 200, "namespace": None},
+    "network-slow": {"workload": "app", "to_workload": "other", "delay_ms": 200, "namespace": None},
     "memory-exhaust": {"workload": "app", "namespace": None, "seed": 1},
     "image-break": {"workload": "app", "namespace": None},
 }
@@ -110,7 +110,9 @@ def test_a_pod_that_was_replaced_meanwhile_is_no_failure(
     assert not any(world.cluster.rules.get(pod) for pod in ("app-7", "other-0"))
 
 
-@pytest.mark.parametrize("fault", ["kubelet-stop", "pod-evict", "node-drain", "network-cut", "image-break"])
+@pytest.mark.parametrize(
+    "fault", ["kubelet-stop", "pod-evict", "node-drain", "network-cut", "network-slow", "image-break"]
+)
 def test_what_does_nothing_is_no_effect(fault: str, injector: Injector, world: ClusterLike, steps: Steps) -> None:
     world.cluster.numb = True
     injector.inject(fault, **PARAMS[fault])
@@ -158,7 +160,7 @@ def test_a_kernel_that_cannot_delay_packets_is_told_before_anything_is_touched(
     injector: Injector, world: ClusterLike, steps: Steps
 ) -> None:
     world.cluster.can_delay = False
-    with pytest.raises(HarnessError, match="sch_netem"):
+    with pytest.raises(HarnessError, match="cannot delay packets"):
         injector.inject("network-slow", **PARAMS["network-slow"])
     assert (steps, world.cluster.delays) == ([], {})
 
@@ -182,7 +184,7 @@ def test_somebody_elses_rules_stay(injector: Injector, world: ClusterLike) -> No
         ("kubelet-stop", {"status": "Unknown"}, "node n1 is not ready"),
         ("node-drain", {"schedulable": False}, "node n1 is cordoned already"),
         ("image-break", {"unfinished": "1 of 2 pods are updated"}, "is being rolled out already: 1 of 2"),
-        ("network-slow", {"delays": {"app-0": 5}}, "delayed already"),
+        ("network-slow", {"rules": {"app-0": {("far", "harness-slow")}}}, "delayed already"),
     ],
 )
 def test_what_is_broken_already_is_refused(

@@ -20,6 +20,8 @@ API = 'namespace="default",job="apiserver",instance="10.0.0.1:6443"'
 UP_API = f"up{{{API}}}"
 REQUESTS = f'apiserver_request_total{{{API},verb="POST",resource="pods"'
 EVICTED, REFUSED = (f'{REQUESTS},subresource="eviction",code="{code}"}}' for code in (201, 429))
+TARGET = 'namespace="model-serving",job="inference",instance="10.0.0.7:8000"'
+TOOK, UP_TARGET = f"scrape_duration_seconds{{{TARGET}}}", f"up{{{TARGET}}}"
 UPS = {UP: "1x90", UP_PROBES: "1x90"}
 
 # Alert, series sampled every 30 s, minute of the look, whether it fires then.
@@ -48,6 +50,10 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
     # An answer that is missing is no news, and does not end any.
     ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale 1x49"}, 24, False),
     ("ImagePullFailing", {UP: "1x28 0 1x60", UP_PROBES: "1x90", PULLS: "_x20 1x7 stale 1x60"}, 16, True),
+    ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 15, True),
+    ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 12, False),
+    ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x4 0.01 0.2x4 0.01 0.2x4 0.01x70"}, 15, False),
+    ("ScrapesSlow", {UP_TARGET: "1x20 0x70", TOOK: "0.01x20 10x70"}, 15, False),
     ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 11, True),
     ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 17, False),
     ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x60 3x30"}, 31, True),

@@ -34,6 +34,11 @@ class ImageReference:
         official = registry == "docker.io" and "/" not in self.name
         return f"{registry}/{'library/' if official else ''}{self.name}"
 
+    @property
+    def qualified(self) -> str:
+        """Its name as containerd has it, with the registry and the tag that go without saying."""
+        return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag or 'latest'}"
+
 
 def parse_reference(text: str) -> ImageReference:
     """Raises ValueError, in the words of a mistake, for what no container runtime would take."""

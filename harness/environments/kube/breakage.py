@@ -11,7 +11,7 @@ from harness.environments.kube.container_memory import exhaust_memory
 from harness.environments.kube.kind_cluster import node_root
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
-from harness.environments.kube.pod_network import PodNetwork, accept, drop
+from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
@@ -28,7 +28,7 @@ class Breakage:
     """Operations on a cluster's nodes, its pods' networks, its workloads' templates.
 
     ``pod`` finds one by name and namespace or raises PodGone, ``pods`` all of a workload; ``ask`` reads a path of the
-    API.
+    API. ``own_image``: of the harness's own package, for what has to run in a node.
     """
 
     def __init__(
@@ -38,11 +38,13 @@ class Breakage:
         pod: Callable[[str, str], ClusterPod],
         pods: Callable[[str, str | None], Sequence[ClusterPod]],
         ask: Callable[[str], Any],
+        own_image: str,
     ) -> None:
         self._kubectl = kubectl
         self._pod = pod
         self._pods = pods
         self._ask = ask
+        self._own_image = own_image
         self._reached: set[str] = set()
 
     def node_of(self, pod: str, namespace: str) -> str:
@@ -136,25 +138,30 @@ class Breakage:
         for node, of_node in uids.items():
             accept(self._node(node), of_node, mark)
 
-    def dropped_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
-        """How many packets the rules with the mark have dropped; None without such a rule."""
-        return self._network(pod, namespace).dropped(mark)
+    def counted_packets(self, pod: str, namespace: str, *, mark: str) -> int | None:
+        """How many packets the rules with the mark have met; None without such a rule."""
+        return self._network(pod, namespace).counted(mark)
 
-    def connects(self, pod: str, namespace: str, *, address: str, port: int) -> bool:
-        """Whether a TCP connection from the pod's network to the address is made."""
-        return self._network(pod, namespace).connects(address, port)
+    def connect_s(self, pod: str, namespace: str, *, address: str, port: int, within_s: float) -> float | None:
+        """How long a TCP connection from the pod's network takes; None where none is made."""
+        return self._network(pod, namespace).connect_s(address, port, within_s=within_s)
 
     def require_delays(self, pod: str, namespace: str) -> None:
         """Raises HarnessError where the pod's node cannot delay packets."""
-        self._network(pod, namespace).require_delays()
+        self._network(pod, namespace).require_delays(self._own_image)
 
-    def delay_packets(self, pod: str, namespace: str, *, delay_ms: int) -> None:
-        """What the pod sends leaves this much later; zero: at once."""
-        self._network(pod, namespace).delay(delay_ms)
+    def delay_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str, delay_ms: int) -> None:
+        """For each pod, namespace and address: what the pod sends there leaves this much later."""
+        addresses: dict[tuple[str, str], list[str]] = {}
+        for pod, namespace, address in parted:
+            addresses.setdefault((pod, namespace), []).append(address)
+        for (pod, namespace), of_pod in addresses.items():
+            self._network(pod, namespace).delay(of_pod, mark=mark, delay_ms=delay_ms, image=self._own_image)
 
-    def packet_delay(self, pod: str, namespace: str) -> str | None:
-        """The delay of what the pod sends; None without one."""
-        return self._network(pod, namespace).shown_delay()
+    def hasten_packets(self, ends: Sequence[tuple[str, str]], *, mark: str) -> None:
+        """For each node and pod's uid: nothing holds back packets for the mark."""
+        for node in dict.fromkeys(node for node, _ in ends):
+            hasten(self._node(node), [uid for of_node, uid in ends if of_node == node], mark)
 
     def exhaust_memory(self, pod: str, namespace: str, *, process: ProcessRef) -> None:
         """The kernel kills the process since its container's memory ran out."""

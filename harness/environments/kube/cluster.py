@@ -36,7 +36,7 @@ class Cluster:
     def __init__(self, state: ClusterState) -> None:
         self.state = state
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
-        self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask)
+        self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask, own_image=state.own_image)
 
     def alive(self) -> bool:
         """Whether the cluster is there, and what was put into it."""

@@ -195,7 +195,7 @@ class ClusterEnvironment:
             proxy=proxy.url,
             proxy_pid=proxy.pid,
             proxy_started=proxy.pid_started,
-            load_image=self._mapping.resolve(OWN_IMAGE).reference,
+            own_image=self._mapping.resolve(OWN_IMAGE).reference,
             entry=self._source.entry() if self._entry else "",
             **installation.paths(),
         )

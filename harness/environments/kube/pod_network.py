@@ -1,7 +1,8 @@
 """A pod's own network, reached from the node it is on: what is let through, and when.
 
-All of it is POSIX sh with ``nsenter``, ``iptables`` and ``tc``, which a node has because its kubelet and its pod
-network need them, and bash for a TCP connection.
+All of it is POSIX sh with ``nsenter`` and ``iptables``, which a node has because its kubelet and its pod network need
+them, and bash for a TCP connection. What delays packets runs beside the pod in a container of the harness's own image,
+by ``ctr``, which is containerd's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.environments.images.references import parse_reference
 from harness.environments.kube.kind_node import KindNode
+from harness.environments.kube.packet_delay import QUEUE
 from harness.errors import HarnessError, PodGone
 
 _GONE = 44
@@ -63,32 +66,54 @@ echo "$ways" | while read -r inside; do
 done
 """
 )
-_DROPPED = r"""
+_COUNTED = r"""
 $inside iptables -w -nvxL | grep -F "/* $1 */" | while read -r packets rest; do echo "$packets"; done
 """
 _CONNECT = r"""
-$inside timeout 1 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null || exit 3
+$inside timeout "$3" bash -c '
+  began=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1" && echo "$began $EPOCHREALTIME"
+' "$1" "$2" 2>/dev/null || exit 3
 """
-# In a network of its own, which ends with the command.
-_CAN_DELAY = "unshare -n tc qdisc add dev lo root netem delay 1ms 2>&1 || exit 3"
-_DEVICE = r"""
-device=$($inside ip route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-[ -n "$device" ] || { echo "the pod has no route to others" >&2; exit 1; }
+# The rule in a network of its own, which ends with the command.
+_CAN_DELAY = r"""
+unshare -n iptables -w -A OUTPUT -j NFQUEUE --queue-num 1 --queue-bypass 2>&1 || exit 3
+[ -n "$(ctr -n k8s.io images ls -q "name==$1" 2>&1)" ] || { echo "has no image $1"; exit 3; }
 """
 _DELAY = (
-    _DEVICE
+    _ENTER
     + r"""
-if [ "$1" -gt 0 ]; then
-  $inside tc qdisc replace dev "$device" root netem delay "$1ms"
-elif $inside tc qdisc show dev "$device" | grep -q netem; then
-  $inside tc qdisc del dev "$device" root
-fi
+uid=$1 mark=$2 image=$3 delay=$4 queue=$5; shift 5
+inside=$(enter "$uid"); [ -n "$inside" ] || exit 44
+net=${inside#nsenter -t }; net=/proc/${net%% *}/ns/net
+ctr -n k8s.io run -d --null-io --read-only --user 0 --cap-add CAP_NET_ADMIN --with-ns "network:$net" \
+  "$image" "$mark-$uid" python -m harness.environments.kube.packet_delay --delay-ms "$delay" || exit 1
+tries=0
+until $inside cat /proc/net/netfilter/nfnetlink_queue | grep -q "^ *$queue "; do
+  tries=$((tries + 1)); [ "$tries" -lt 200 ] || { echo "nothing takes up the pod's packets" >&2; exit 1; }
+  sleep 0.05
+done
+for address; do
+  $inside iptables -w -A OUTPUT -d "$address" -m comment --comment "$mark" \
+    -j NFQUEUE --queue-num "$queue" --queue-bypass || exit 1
+done
 """
 )
-_SHOW_DELAY = (
-    _DEVICE
+# Rules first: what the program still holds it lets go when it is told to end.
+_HASTEN = (
+    _ACCEPT
     + r"""
-$inside tc qdisc show dev "$device" | sed -n 's/.*netem.* delay \([^ ]*\).*/\1/p'
+[ $? = 0 ] || exit 1
+for uid; do
+  id=$mark-$uid
+  ctr -n k8s.io tasks kill -s SIGTERM "$id" 2>/dev/null
+  tries=0
+  while ctr -n k8s.io tasks ls 2>/dev/null | grep -q "^$id .*RUNNING" && [ "$tries" -lt 40 ]; do
+    tries=$((tries + 1)); sleep 0.05
+  done
+  ctr -n k8s.io tasks rm -f "$id" >/dev/null 2>&1
+  ctr -n k8s.io containers rm "$id" >/dev/null 2>&1
+  [ -z "$(ctr -n k8s.io containers ls -q "id==$id")" ] || { echo "container $id stays" >&2; exit 1; }
+done
 """
 )
 
@@ -100,30 +125,30 @@ class PodNetwork:
     node: KindNode
     uid: str
 
-    def dropped(self, mark: str) -> int | None:
-        """The packets dropped by rules with the mark; None without one."""
-        counts = self._run(_DROPPED, mark)[1].split()
+    def counted(self, mark: str) -> int | None:
+        """The packets that rules with the mark have met; None without one."""
+        counts = self._run(_COUNTED, mark)[1].split()
         return sum(map(int, counts)) if counts else None
 
-    def connects(self, address: str, port: int) -> bool:
-        """Whether a TCP connection is made."""
-        return self._run(_CONNECT, address, str(port), fails=(3,))[0] == 0
-
-    def delay(self, delay_ms: int) -> None:
-        """What the pod sends leaves this much later; zero: at once."""
-        self._run(_DELAY, str(delay_ms))
-
-    def shown_delay(self) -> str | None:
-        """The delay in the kernel's words."""
-        return self._run(_SHOW_DELAY)[1].decode().strip() or None
-
-    def require_delays(self) -> None:
-        """Raises HarnessError where the node's kernel has no way to delay packets."""
-        status, said = self.node.run(_CAN_DELAY, fails=(3,))
+    def connect_s(self, address: str, port: int, *, within_s: float) -> float | None:
+        """How long a TCP connection takes, in seconds; None where none is made within the time."""
+        status, out = self._run(_CONNECT, address, str(port), f"{within_s:g}", fails=(3,))
         if status:
-            raise HarnessError(
-                f"node {self.node.name}: its kernel cannot delay packets (sch_netem): {said.decode().strip()}"
-            )
+            return None
+        began, made = map(float, out.split())
+        return made - began
+
+    def delay(self, addresses: Sequence[str], *, mark: str, delay_ms: int, image: str) -> None:
+        """What the pod sends to these addresses leaves this much later, by a program in the harness's own ``image``."""
+        args = (self.uid, mark, parse_reference(image).qualified, str(delay_ms), str(QUEUE), *addresses)
+        if self.node.run(_DELAY, *args, fails=(_GONE,))[0] == _GONE:
+            raise PodGone(f"node {self.node.name} has no pod {self.uid} with a network of its own")
+
+    def require_delays(self, image: str) -> None:
+        """Raises HarnessError where the node's kernel hands over no packets, or the node lacks the image."""
+        status, said = self.node.run(_CAN_DELAY, parse_reference(image).qualified, fails=(3,))
+        if status:
+            raise HarnessError(f"node {self.node.name} cannot delay packets: {said.decode().strip()}")
 
     def _run(self, script: str, *args: str, fails: tuple[int, ...] = ()) -> tuple[int, bytes]:
         status, out = self.node.run(_INSIDE + script, self.uid, *args, fails=(_GONE, *fails))
@@ -142,3 +167,8 @@ def drop(node: KindNode, parted: Sequence[tuple[str, str]], mark: str) -> None:
 def accept(node: KindNode, uids: Sequence[str], mark: str) -> None:
     """No rule of these pods bears the mark; those the node does not have took theirs with them."""
     node.run(_ACCEPT, mark, *uids)
+
+
+def hasten(node: KindNode, uids: Sequence[str], mark: str) -> None:
+    """Nothing holds back packets of these pods for the mark, be they still there or not."""
+    node.run(_HASTEN, mark, *uids)

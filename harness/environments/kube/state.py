@@ -26,7 +26,8 @@ class ClusterState:
     cluster is somebody else's. ``proxy``: the URL at which
     ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
     ``namespace/workload/volume`` → the ConfigMap behind it. ``entry``: ``host:port`` on this machine that leads to the
-    Service that gets the load; empty where load comes from pods. ``gpu_file``: the simulated devices' state; empty
+    Service that gets the load; empty where load comes from pods. ``own_image``: of the harness's own package, which the
+    load's pods run. ``gpu_file``: the simulated devices' state; empty
     without.
     """
 
@@ -53,7 +54,7 @@ class ClusterState:
     receiver_paths: tuple[str, ...] = ()
     service_paths: Mapping[str, str] = field(default_factory=dict)
     config_maps: Mapping[str, str] = field(default_factory=dict)
-    load_image: str = ""
+    own_image: str = ""
     entry: str = ""
     proxy: str = ""
     proxy_pid: int = 0

@@ -1,8 +1,8 @@
 """A pod's own network, reached from the node it is on: what is let through, and when.
 
 All of it is POSIX sh with ``nsenter`` and ``iptables``, which a node has because its kubelet and its pod network need
-them, and bash for a TCP connection. What delays packets runs beside the pod in a container of the harness's own image,
-by ``ctr``, which is containerd's.
+them, and bash for a TCP connection. What delays packets is a program of the harness's own image, which containerd's
+``ctr`` mounts.
 """
 
 from __future__ import annotations
@@ -77,19 +77,23 @@ $inside timeout "$3" bash -c '
 # The rule in a network of its own, which ends with the command.
 _CAN_DELAY = r"""
 unshare -n iptables -w -A OUTPUT -j NFQUEUE --queue-num 1 --queue-bypass 2>&1 || exit 3
-[ -n "$(ctr -n k8s.io images ls -q "name==$1" 2>&1)" ] || { echo "has no image $1"; exit 3; }
+ctr -n k8s.io images ls -q | grep -qxF "$1" || { echo "has no image $1"; exit 3; }
 """
+# The program runs in the pod's network, in the root directory of an image of ours, and is found again by the latter.
 _DELAY = (
     _ENTER
     + r"""
 uid=$1 mark=$2 image=$3 delay=$4 queue=$5; shift 5
 inside=$(enter "$uid"); [ -n "$inside" ] || exit 44
-net=${inside#nsenter -t }; net=/proc/${net%% *}/ns/net
-ctr -n k8s.io run -d --null-io --read-only --user 0 --cap-add CAP_NET_ADMIN --with-ns "network:$net" \
-  "$image" "$mark-$uid" python -m harness.environments.kube.packet_delay --delay-ms "$delay" || exit 1
+root=/run/$mark-$uid
+mkdir -p "$root" && ctr -n k8s.io images mount "$image" "$root" >/dev/null || exit 1
+setsid $inside chroot "$root" sh -c '
+  PATH=/opt/venv/bin:$PATH; exec python -m harness.environments.kube.packet_delay --delay-ms "$0"
+' "$delay" </dev/null >"$root.log" 2>&1 &
 tries=0
 until $inside cat /proc/net/netfilter/nfnetlink_queue | grep -q "^ *$queue "; do
-  tries=$((tries + 1)); [ "$tries" -lt 200 ] || { echo "nothing takes up the pod's packets" >&2; exit 1; }
+  tries=$((tries + 1))
+  [ "$tries" -lt 200 ] || { echo "nothing takes up the pod's packets: $(tail -n 1 "$root.log")" >&2; exit 1; }
   sleep 0.05
 done
 for address; do
@@ -103,16 +107,18 @@ _HASTEN = (
     _ACCEPT
     + r"""
 [ $? = 0 ] || exit 1
+programs() { find /proc/[0-9]* -maxdepth 1 -name root -lname "$root" 2>/dev/null | tr -cd '0-9\n'; }
 for uid; do
-  id=$mark-$uid
-  ctr -n k8s.io tasks kill -s SIGTERM "$id" 2>/dev/null
+  root=/run/$mark-$uid
   tries=0
-  while ctr -n k8s.io tasks ls 2>/dev/null | grep -q "^$id .*RUNNING" && [ "$tries" -lt 40 ]; do
-    tries=$((tries + 1)); sleep 0.05
+  for number in TERM KILL; do
+    kill -s "$number" $(programs) 2>/dev/null
+    while [ -n "$(programs)" ] && [ "$tries" -lt 40 ]; do tries=$((tries + 1)); sleep 0.05; done
+    tries=20
   done
-  ctr -n k8s.io tasks rm -f "$id" >/dev/null 2>&1
-  ctr -n k8s.io containers rm "$id" >/dev/null 2>&1
-  [ -z "$(ctr -n k8s.io containers ls -q "id==$id")" ] || { echo "container $id stays" >&2; exit 1; }
+  if mountpoint -q "$root"; then ctr -n k8s.io images unmount --rm "$root" >/dev/null || exit 1; fi
+  rm -f "$root.log"
+  [ ! -d "$root" ] || rmdir "$root" || exit 1
 done
 """
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError, PodGone
-from harness.faults.picking import pods_of
+from harness.faults.picking import pods_of, uid_of
 from harness.faults.world import ClusterWorld, Pod, World, cluster_of
 
 Record = Mapping[str, Any]
@@ -31,8 +31,7 @@ def cut(world: World, record: Record) -> None:
 def is_cut(world: World, record: Record) -> str | None:
     """That no connection is made any more where one was made before, and that rules did drop packets."""
     cluster = cluster_of(world)
-    pairs = list(_pairs(record["from"], record["to"]))
-    if any(_connect_s(cluster, one, other) is not None for one, other in pairs):
+    if any(took_s is not None for took_s in _connections(cluster, _pairs(record["from"], record["to"]))):
         return None
     dropped = _counted(cluster, record)
     return f"no TCP connection to {_places(record)}; {dropped} packets dropped" if dropped else None
@@ -45,7 +44,7 @@ def join(world: World, record: Record) -> None:
 
 def joined(world: World, record: Record) -> str | None:
     """That no rule is left, and the pods that are still there reach each other."""
-    if _has_rules(world, record) or None in _connections(world, record):
+    if _has_rules(world, record) or None in _connections(cluster_of(world), _pairs_still_there(world, record)):
         return None
     return f"no rule drops packets between {' and '.join(record['workloads'])} any more"
 
@@ -54,8 +53,10 @@ def plan_delay(world: World, *, workload: str, to_workload: str, delay_ms: int, 
     """The record of delaying what passes between the pods of two workloads, ``namespace`` being the first one's."""
     record = _plan(world, workload, to_workload, namespace, _SLOW)
     cluster = cluster_of(world)
-    for end in (*record["from"], *record["to"]):
-        cluster.require_delays(end["pod"], end["namespace"])
+    ends = (*record["from"], *record["to"])
+    for node in dict.fromkeys(end["node"] for end in ends):
+        cluster.require_delays(node)
+    for end in ends:
         if cluster.counted_packets(end["pod"], end["namespace"], mark=_SLOW) is not None:
             raise HarnessError(f"pod {end['pod']}: packets of it are delayed already")
     return {**record, "delay_ms": delay_ms}
@@ -70,10 +71,7 @@ def delayed(world: World, record: Record) -> str | None:
     """That a connection takes as long as two packets that are delayed, and that rules did hold packets back."""
     expected_s = 2 * record["delay_ms"] / 1000
     cluster = cluster_of(world)
-    took = [
-        _connect_s(cluster, one, other, within_s=expected_s + 1.0)
-        for one, other in _pairs(record["from"], record["to"])
-    ]
+    took = list(_connections(cluster, _pairs(record["from"], record["to"]), within_s=expected_s + 1.0))
     if any(each is None or each < _SEEN_SHARE * expected_s for each in took):
         return None
     held = _counted(cluster, record)
@@ -89,7 +87,7 @@ def hasten(world: World, record: Record) -> None:
 
 def hastened(world: World, record: Record) -> str | None:
     """No rule is left, and a connection between pods that are still there takes less time than one delay."""
-    took = _connections(world, record)
+    took = _connections(cluster_of(world), _pairs_still_there(world, record))
     if _has_rules(world, record) or any(each is None or each >= record["delay_ms"] / 1000 for each in took):
         return None
     return f"no packet between {' and '.join(record['workloads'])} is held back any more"
@@ -116,7 +114,7 @@ def _end(cluster: ClusterWorld, pod: Pod) -> dict[str, Any]:
         "address": address,
         "port": port,
         "node": cluster.node_of(pod.name, pod.namespace),
-        "uid": cluster.uid_of(pod.name, pod.namespace),
+        "uid": uid_of(cluster, pod),
     }
 
 
@@ -138,10 +136,16 @@ def _connect_s(cluster: ClusterWorld, one: Record, other: Record, within_s: floa
     return cluster.connect_s(one["pod"], one["namespace"], address=address, port=port, within_s=within_s)
 
 
-def _connections(world: World, record: Record) -> list[float | None]:
-    """How long a connection takes from each pod that is still there to each at the other end that is."""
-    pairs = [pair for pair in _pairs(record["from"], record["to"]) if all(_is_there(world, end) for end in pair)]
-    return [_connect_s(cluster_of(world), one, other) for one, other in pairs]
+def _connections(
+    cluster: ClusterWorld, pairs: Iterable[tuple[Record, Record]], within_s: float = 1.0
+) -> Iterator[float | None]:
+    """How long a connection takes from the first of each pair to the other, one after another."""
+    return (_connect_s(cluster, one, other, within_s) for one, other in pairs)
+
+
+def _pairs_still_there(world: World, record: Record) -> Iterator[tuple[Record, Record]]:
+    pairs = _pairs(record["from"], record["to"])
+    return (pair for pair in pairs if all(_is_there(world, end) for end in pair))
 
 
 def _counted(cluster: ClusterWorld, record: Record) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.faults.picking import one_of, pods_of
+from harness.faults.picking import one_of, pods_of, uid_of
 from harness.faults.world import World, cluster_of
 
 Record = Mapping[str, Any]
@@ -49,10 +49,7 @@ def plan_evict(world: World, *, workload: str, namespace: str | None, seed: int)
     """The record of evicting one of the workload's pods, drawn by the seed."""
     cluster = cluster_of(world)
     pod = one_of(world, workload, namespace, seed)
-    uid = cluster.uid_of(pod.name, pod.namespace)
-    if uid is None:
-        raise HarnessError(f"pod {pod.name} is about to end: there is nothing to evict")
-    return {"pod": pod.name, "namespace": pod.namespace, "uid": uid}
+    return {"pod": pod.name, "namespace": pod.namespace, "uid": uid_of(cluster, pod)}
 
 
 def evict(world: World, record: Record) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.faults.world import Pod, World
+from harness.faults.world import ClusterWorld, Pod, World
 from harness.model import ProcessRef
 
 
@@ -35,6 +35,14 @@ def main_of(world: World, pod: Pod) -> dict[str, Any]:
     if not processes:
         raise HarnessError(f"pod {pod.name} is not running: there is nothing to disturb")
     return {"pod": pod.name, "namespace": pod.namespace, "main": recorded(processes[0])}
+
+
+def uid_of(cluster: ClusterWorld, pod: Pod) -> str:
+    """What tells a pod from a later one of its name. Raises HarnessError for one that is about to end."""
+    uid = cluster.uid_of(pod.name, pod.namespace)
+    if uid is None:
+        raise HarnessError(f"pod {pod.name} is about to end: there is nothing to break")
+    return uid
 
 
 def recorded(process: ProcessRef) -> dict[str, Any]:

@@ -138,8 +138,8 @@ class ClusterWorld(Protocol):
         """How long a TCP connection from the pod's own network to the address takes, in seconds; None where none is
         made within the time."""
 
-    def require_delays(self, pod: str, namespace: str) -> None:
-        """Raises HarnessError where packets of the pod cannot be delayed; the pod's own network is not touched."""
+    def require_delays(self, node: str) -> None:
+        """Raises HarnessError where a node cannot delay packets of its pods; no network of theirs is touched."""
 
     def delay_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str, delay_ms: int) -> None:
         """For each pod, namespace and address: what the pod sends there leaves this much later, by rules that bear the

@@ -64,6 +64,8 @@ def _may_be_of_job(endpoint: ScrapeEndpoint, job: str | None) -> bool:
     """Whether a target of the endpoint may carry this job: a monitor of Services names it after them, unless told
     otherwise by relabeling or by the series themselves.
     """
+    if job is None or not endpoint.services:
+        return True
     generated = 2 if endpoint.job_label else 1
     writing = [rule for rule in endpoint.relabelings if rule.get("target_label") == "job"]
     rules = (*endpoint.relabelings, *endpoint.metric_relabelings)
@@ -73,6 +75,5 @@ def _may_be_of_job(endpoint: ScrapeEndpoint, job: str | None) -> bool:
         or any(rule.get("target_label") == "job" for rule in endpoint.metric_relabelings)
         or any(rule.get("action") in _MAY_WRITE_ANY for rule in rules)
     )
-    if job is None or told_otherwise or not endpoint.services:
-        return True
-    return job in {service.labels.get(endpoint.job_label) or service.name for service in endpoint.services}
+    named = {service.labels.get(endpoint.job_label) or service.name for service in endpoint.services}
+    return told_otherwise or job in named

@@ -104,7 +104,7 @@ class SmallCluster:
     def _rules(self, pod: str) -> set[tuple[str, str]]:
         return self.rules.get(pod, set())
 
-    def require_delays(self, pod: str, namespace: str) -> None:
+    def require_delays(self, node: str) -> None:
         if not self.can_delay:
             raise HarnessError("node n1 cannot delay packets: no such target")
 

@@ -11,7 +11,7 @@ from harness.environments.kube.container_memory import exhaust_memory
 from harness.environments.kube.kind_cluster import node_root
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
-from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten
+from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten, require_delays
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
@@ -146,9 +146,9 @@ class Breakage:
         """How long a TCP connection from the pod's network takes; None where none is made."""
         return self._network(pod, namespace).connect_s(address, port, within_s=within_s)
 
-    def require_delays(self, pod: str, namespace: str) -> None:
-        """Raises HarnessError where the pod's node cannot delay packets."""
-        self._network(pod, namespace).require_delays(self._own_image)
+    def require_delays(self, node: str) -> None:
+        """Raises HarnessError where the node cannot delay packets."""
+        require_delays(self._node(node), self._own_image)
 
     def delay_packets(self, parted: Sequence[tuple[str, str, str]], *, mark: str, delay_ms: int) -> None:
         """For each pod, namespace and address: what the pod sends there leaves this much later."""

@@ -45,19 +45,14 @@ _ACCEPT = 1
 class PacketQueue:
     """The kernel's queue of packets of this network. Raises OSError where it has none or another program has it."""
 
-    def __init__(self, number: int = QUEUE) -> None:
-        self._number = number
+    def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-            self._socket.bind((0, 0))
-            self._configure(_attribute(_CONFIG_COMMAND, struct.pack(">BxH", _BIND, 0)))
-            self._configure(_attribute(_CONFIG_PARAMS, struct.pack(">IB", 0, _COPY_META)))
-            self._configure(_attribute(_CONFIG_MOST, struct.pack(">I", _MOST_HELD)))
-            self._configure(b"".join(_attribute(each, _FAIL_OPEN) for each in (_CONFIG_MASK, _CONFIG_FLAGS)))
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        self._socket.bind((0, 0))
+        self._configure(_attribute(_CONFIG_COMMAND, struct.pack(">BxH", _BIND, 0)))
+        self._configure(_attribute(_CONFIG_PARAMS, struct.pack(">IB", 0, _COPY_META)))
+        self._configure(_attribute(_CONFIG_MOST, struct.pack(">I", _MOST_HELD)))
+        self._configure(b"".join(_attribute(each, _FAIL_OPEN) for each in (_CONFIG_MASK, _CONFIG_FLAGS)))
 
     def fileno(self) -> int:
         """For ``select``."""
@@ -77,35 +72,32 @@ class PacketQueue:
         """All packets up to this number go on."""
         self._send(_VERDICTS, _attribute(_VERDICT_HEADER, struct.pack(">II", _ACCEPT, last)), flags=_REQUEST)
 
-    def close(self) -> None:
-        """The kernel drops what still waits, and lets pass what comes later."""
-        self._socket.close()
-
     def _configure(self, attributes: bytes) -> None:
         self._send(_CONFIG, attributes, flags=_REQUEST | _ACK)
         for kind, body in _messages(self._socket.recv(1 << 16)):
             (status,) = struct.unpack_from("=i", body)
             if kind == _ERROR and status:
-                raise OSError(-status, f"packet queue {self._number}: {os.strerror(-status)}")
+                raise OSError(-status, f"packet queue {QUEUE}: {os.strerror(-status)}")
 
     def _send(self, kind: int, attributes: bytes, *, flags: int) -> None:
-        body = struct.pack(">BBH", socket.AF_UNSPEC, 0, self._number) + attributes
+        body = struct.pack(">BBH", socket.AF_UNSPEC, 0, QUEUE) + attributes
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body)
 
 
-def delay_packets(queue: PacketQueue, delay_s: float, *, longest_s: float = _LONGEST_S) -> None:
-    """Gives each packet back after ``delay_s``, until SIGTERM or SIGINT or ``longest_s`` is over; the rest at once."""
-    ended: list[int] = []
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
+def delay_packets(queue: PacketQueue, delay_s: float) -> None:
+    """Gives each packet back after ``delay_s``, until SIGTERM, SIGINT or the longest time; the rest at once."""
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: ended.append(received))
+        signal.signal(number, lambda *_: None)  # the pipe tells
     held: deque[tuple[float, int]] = deque()
-    end_s = time.monotonic() + longest_s
-    while not ended and time.monotonic() < end_s:
+    end_s = time.monotonic() + _LONGEST_S
+    while time.monotonic() < end_s:
         until_s = held[0][0] if held else end_s
-        ready, _, _ = select.select([queue.fileno(), reading], [], [], max(0.0, until_s - time.monotonic()))
+        ready, _, _ = select.select([queue.fileno(), told], [], [], max(0.0, until_s - time.monotonic()))
+        if told in ready:
+            break
         if queue.fileno() in ready:
             due_s = time.monotonic() + delay_s
             held.extend((due_s, number) for number in queue.numbers())

@@ -80,12 +80,8 @@ unshare -n iptables -w -A OUTPUT -j NFQUEUE --queue-num 1 --queue-bypass 2>&1 ||
 ctr -n k8s.io images ls -q | grep -qxF "$1" || { echo "has no image $1"; exit 3; }
 """
 # The program runs in the pod's network, in the root directory of an image of ours, and is found again by the latter.
-_DELAY = (
-    _ENTER
-    + r"""
-uid=$1 mark=$2 image=$3 delay=$4 queue=$5; shift 5
-inside=$(enter "$uid"); [ -n "$inside" ] || exit 44
-root=/run/$mark-$uid
+_DELAY = r"""
+root=/run/$1-$2 mark=$1 image=$3 delay=$4 queue=$5; shift 5
 mkdir -p "$root" && ctr -n k8s.io images mount "$image" "$root" >/dev/null || exit 1
 setsid $inside chroot "$root" sh -c '
   PATH=/opt/venv/bin:$PATH; exec python -m harness.environments.kube.packet_delay --delay-ms "$0"
@@ -101,7 +97,6 @@ for address; do
     -j NFQUEUE --queue-num "$queue" --queue-bypass || exit 1
 done
 """
-)
 # Rules first: what the program still holds it lets go when it is told to end.
 _HASTEN = (
     _ACCEPT
@@ -110,11 +105,10 @@ _HASTEN = (
 programs() { find /proc/[0-9]* -maxdepth 1 -name root -lname "$root" 2>/dev/null | tr -cd '0-9\n'; }
 for uid; do
   root=/run/$mark-$uid
-  tries=0
   for number in TERM KILL; do
     kill -s "$number" $(programs) 2>/dev/null
+    tries=0
     while [ -n "$(programs)" ] && [ "$tries" -lt 40 ]; do tries=$((tries + 1)); sleep 0.05; done
-    tries=20
   done
   if mountpoint -q "$root"; then ctr -n k8s.io images unmount --rm "$root" >/dev/null || exit 1; fi
   rm -f "$root.log"
@@ -146,21 +140,21 @@ class PodNetwork:
 
     def delay(self, addresses: Sequence[str], *, mark: str, delay_ms: int, image: str) -> None:
         """What the pod sends to these addresses leaves this much later, by a program in the harness's own ``image``."""
-        args = (self.uid, mark, parse_reference(image).qualified, str(delay_ms), str(QUEUE), *addresses)
-        if self.node.run(_DELAY, *args, fails=(_GONE,))[0] == _GONE:
-            raise PodGone(f"node {self.node.name} has no pod {self.uid} with a network of its own")
-
-    def require_delays(self, image: str) -> None:
-        """Raises HarnessError where the node's kernel hands over no packets, or the node lacks the image."""
-        status, said = self.node.run(_CAN_DELAY, parse_reference(image).qualified, fails=(3,))
-        if status:
-            raise HarnessError(f"node {self.node.name} cannot delay packets: {said.decode().strip()}")
+        name = parse_reference(image).qualified
+        self._run(_DELAY, mark, self.uid, name, str(delay_ms), str(QUEUE), *addresses)
 
     def _run(self, script: str, *args: str, fails: tuple[int, ...] = ()) -> tuple[int, bytes]:
         status, out = self.node.run(_INSIDE + script, self.uid, *args, fails=(_GONE, *fails))
         if status == _GONE:
             raise PodGone(f"node {self.node.name} has no pod {self.uid} with a network of its own")
         return status, out
+
+
+def require_delays(node: KindNode, image: str) -> None:
+    """Raises HarnessError where the node's kernel hands over no packets, or the node lacks the image."""
+    status, said = node.run(_CAN_DELAY, parse_reference(image).qualified, fails=(3,))
+    if status:
+        raise HarnessError(f"node {node.name} cannot delay packets: {said.decode().strip()}")
 
 
 def drop(node: KindNode, parted: Sequence[tuple[str, str]], mark: str) -> None:

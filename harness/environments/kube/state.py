@@ -27,8 +27,7 @@ class ClusterState:
     ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
     ``namespace/workload/volume`` → the ConfigMap behind it. ``entry``: ``host:port`` on this machine that leads to the
     Service that gets the load; empty where load comes from pods. ``own_image``: of the harness's own package, which the
-    load's pods run. ``gpu_file``: the simulated devices' state; empty
-    without.
+    load's pods run. ``gpu_file``: the simulated devices' state; empty without.
     """
 
     environment: str

@@ -120,11 +120,11 @@ def cut_network(workload: str, to_workload: str, namespace: str | None = None) -
 def slow_network(
     workload: str,
     to_workload: str,
-    delay_ms: Annotated[int, Field(gt=0, le=5_000)] = 100,
+    delay_ms: Annotated[int, Field(ge=10, le=5_000)] = 100,
     namespace: str | None = None,
 ) -> str:
     """Delays every packet between the pods of two workloads, each way. What a pod asks of a Service knows only the
-    Service's address: there only the answers are late.
+    Service's address: there only the answers are late. Less than 10 ms could not be told from a busy machine.
     """
     return current_session().inject(
         "network-slow", workload=workload, to_workload=to_workload, delay_ms=delay_ms, namespace=namespace

@@ -19,7 +19,8 @@ from harness import chaos
 from harness.errors import InputError, Mistake
 from harness.expectations import EXTENSION, Extension, expectations, problems, shown, type_name
 from harness.experiment_files import experiment_files, parse_file
-from harness.model import Experiment, Fault, Spec
+from harness.model import Experiment, Fault
+from harness.spec import Spec
 
 # The run's own phases; their results would be mixed up with those of an experiment of this name.
 _RESERVED_NAMES = frozenset({"baseline", "startup"})

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.experiment import load_experiments
-from harness.model import Experiment, Receiver, Spec
+from harness.model import Experiment
+from harness.spec import Receiver, Spec
 from harness.stack import load_stack
 from tests.checks.timelines import alert_spec, route
 

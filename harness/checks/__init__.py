@@ -17,7 +17,8 @@ from harness.checks.record import blind_span, check_record
 from harness.checks.startup import STARTUP, check_startup
 from harness.checks.times import check_times
 from harness.checks.window import Window, windows
-from harness.model import AlertSpec, CheckResult, Event, Expectation, Experiment, Spec, Verdict
+from harness.model import CheckResult, Event, Expectation, Experiment, Verdict
+from harness.spec import AlertSpec, Spec
 
 BASELINE = "baseline"
 

@@ -10,7 +10,8 @@ from harness.checks.delivery import group_exists, notified, resolution_notified,
 from harness.checks.life import becoming, ending, inactive_before
 from harness.checks.quiet import check_quiet, heartbeats
 from harness.checks.window import AlertHistory, Window
-from harness.model import AlertSpec, CheckResult, Event, Expectation, Spec, Verdict
+from harness.model import CheckResult, Event, Expectation, Verdict
+from harness.spec import AlertSpec, Spec
 
 
 def check_alert(expectation: Expectation, window: Window, spec: Spec, *, time_scale: float) -> list[CheckResult]:

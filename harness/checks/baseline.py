@@ -8,7 +8,8 @@ from harness.checks.pods import check_undisturbed
 from harness.checks.quiet import check_quiet, heartbeats
 from harness.checks.record import check_record
 from harness.checks.window import Window, alert_histories
-from harness.model import CheckResult, Event, Spec, Verdict
+from harness.model import CheckResult, Event, Verdict
+from harness.spec import Spec
 
 
 def check_baseline(window: Window, spec: Spec, *, allowed: Sequence[str] = ()) -> Iterator[CheckResult]:

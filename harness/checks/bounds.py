@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model import AlertSpec, Route
+from harness.spec import AlertSpec, Route
 
 # Each notification may be late by 10 % of its bound or one second, whichever is more.
 _ALLOWANCE_S = 1.0

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.checks.window import AlertHistory, StateChange, Window, alert_histories
-from harness.model import CheckResult, Expectation, Spec, Verdict
+from harness.model import CheckResult, Expectation, Verdict
+from harness.spec import Spec
 
 # An evaluation's time and a fault's time come from two clocks of one machine; rules are evaluated to the millisecond.
 CLOCK_SLACK_S = 0.05

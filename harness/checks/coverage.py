@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.model import CheckResult, Covered, Event, InhibitRule, Matcher, Route, Spec, Verdict
+from harness.model import CheckResult, Covered, Event, Verdict
+from harness.spec import InhibitRule, Matcher, Route, Spec
 
 
 def coverage(results: Sequence[CheckResult], events: Sequence[Event], spec: Spec) -> Mapping[str, Covered]:

@@ -7,7 +7,8 @@ from harness.checks.case import CLOCK_SLACK_S, Case
 from harness.checks.coverage import rule_text
 from harness.checks.muting import muted_by
 from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
-from harness.model import CheckResult, Event, Route, Verdict
+from harness.model import CheckResult, Event, Verdict
+from harness.spec import Route
 
 # Prometheus sends a resolved alert again for this long; the time is fixed in its source (rules/alerting.go,
 # resolvedRetention) and no flag compresses it.

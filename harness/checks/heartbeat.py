@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from harness.checks.bounds import with_allowance
 from harness.checks.window import Window, finite
-from harness.model import CheckResult, Event, Expectation, Spec, Verdict
+from harness.model import CheckResult, Event, Expectation, Verdict
+from harness.spec import Spec
 
 # Prometheus tells Alertmanager that an alert ends after four of the longer of its evaluation interval and its resend
 # delay, should it not tell again (rules/manager.go, EndsAt); until then Alertmanager repeats it.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from harness.checks.bounds import AlertBounds
 from harness.checks.case import CLOCK_SLACK_S, Case
 from harness.checks.window import AlertHistory, StateChange
-from harness.model import AlertSpec, CheckResult, Event, Verdict
+from harness.model import CheckResult, Event, Verdict
+from harness.spec import AlertSpec
 
 
 def inactive_before(case: Case, history: AlertHistory) -> CheckResult:

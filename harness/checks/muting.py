@@ -8,7 +8,8 @@ from harness.checks.bounds import alert_bounds
 from harness.checks.case import CLOCK_SLACK_S, Case, labels_text
 from harness.checks.coverage import rule_text
 from harness.checks.window import AlertHistory, StateChange, Window, alert_histories
-from harness.model import CheckResult, Event, Expectation, InhibitRule, Spec, Verdict
+from harness.model import CheckResult, Event, Expectation, Verdict
+from harness.spec import InhibitRule, Spec
 
 
 def check_muted(expectation: Expectation, window: Window, spec: Spec, *, time_scale: float) -> Iterator[CheckResult]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harness.checks.case import is_expected, labels_text
 from harness.checks.window import AlertHistory, StateChange, Window, alert_histories
-from harness.model import CheckResult, Expectation, Spec, Verdict
+from harness.model import CheckResult, Expectation, Verdict
+from harness.spec import Spec
 
 
 def check_quiet(window: Window, spec: Spec, *, expected: Sequence[Expectation], allowed: Sequence[str]) -> CheckResult:

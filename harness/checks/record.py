@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.checks.window import Window, finite
-from harness.model import CheckResult, Event, Spec, Verdict
+from harness.model import CheckResult, Event, Verdict
+from harness.spec import Spec
 
 Span = tuple[float, float]
 

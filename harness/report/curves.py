@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.latencies import Latencies
-from harness.model import Event, Spec
+from harness.model import Event
 from harness.report.readings import number, texts_of
+from harness.spec import Spec
 
 MOST_POINTS = 120
 MOST_SAMPLE_CURVES = 4

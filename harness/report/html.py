@@ -17,12 +17,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.model import CheckResult, Event, RunResult, Spec
+from harness.model import CheckResult, Event, RunResult
 from harness.report.characters import clipped, visible
 from harness.report.chart import LoadWindow, Moment, draw, load_windows, moments
 from harness.report.figures import figure, pair, spec_duration, spec_pair
 from harness.report.outline import STAGES, Section, covered, other_coverage, overall, sections, shortfalls, tally
 from harness.report.story import Story, tell
+from harness.spec import Spec
 
 MOST_ENTRIES = 2000
 MOST_LINKS = 40

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.model import Event, Spec
+from harness.model import Event
 from harness.report.curves import Curve, load_curves, sample_curves
 from harness.report.readings import number, text_of, texts_of
+from harness.spec import Spec
 
 # More of a kind than this is counted, not drawn: a chart nobody can read proves nothing.
 MOST_TRACKS = 16

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from harness.checks import STARTUP, check_run, coverage
 from harness.errors import InputError, Mistake
 from harness.evidence.timeline import read_timeline
-from harness.model import Event, Experiment, Phase, RunResult, Spec, Verdict
+from harness.model import Event, Experiment, Phase, RunResult, Verdict
+from harness.spec import Spec
 
 INPUTS_FILE = "inputs.json"
 TIMELINE_FILE = "timeline.jsonl"

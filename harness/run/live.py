@@ -17,7 +17,7 @@ from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
-from harness.model import CheckResult, Event, Experiment, RunResult, Spec
+from harness.model import CheckResult, Event, Experiment, RunResult
 from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
@@ -28,6 +28,7 @@ from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import UP_TIMEOUT_S
 from harness.run.suitability import why_unsuitable
+from harness.spec import Spec
 from harness.stack import Stack, compress_promql
 
 Say = Callable[[str], None]

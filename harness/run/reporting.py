@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.errors import InputError, Mistake
-from harness.model import Event, RunResult, Spec
+from harness.model import Event, RunResult
 from harness.report import from_json, to_html, to_json_text, to_junit, to_text
+from harness.spec import Spec
 
 REPORTS = Path("reports")
 RESULT_FILE = "result.json"

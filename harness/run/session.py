@@ -18,8 +18,9 @@ from harness.evidence.prometheus import PrometheusCollector
 from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
-from harness.model import AlertSpec, Event, Expectation, Route, Spec
+from harness.model import Event, Expectation
 from harness.run.running import Running
+from harness.spec import AlertSpec, Route, Spec
 from harness.stack import compress_promql, counts_over_s
 
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.

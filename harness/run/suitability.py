@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.checks import incompressible_alerts
-from harness.model import Experiment, Spec
+from harness.model import Experiment
+from harness.spec import Spec
 
 # A kubelet starts a container that ended again at once, then after 10 s, 20 s and so on, and no setting changes that
 # (kubelet, backOffPeriod and MaxContainerBackOff). These are seconds of real time, whatever the time scale.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.model import AlertSpec, Spec
+from harness.spec import AlertSpec, Spec
 from harness.stack import Stack, Workload, thresholds
 
 # One restart is what a cluster is for; rules on restarts count several.

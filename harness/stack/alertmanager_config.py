@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.errors import Mistake
-from harness.model import Matcher
+from harness.spec import Matcher
 from harness.stack.alertmanager_manifests import (
     AlertmanagerConfigManifest,
     AlertmanagerManifest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.model import Matcher
+from harness.spec import Matcher
 from harness.stack.alertmanager_manifests import MatcherFields
 
 # Source: alertmanager/pkg/labels/parse.go of 0.25: a value is bare, or in double quotes with \" \\ \n inside.

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.model import PodAddress, Spec
+from harness.model import PodAddress
+from harness.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.clock import parse_duration
 from harness.errors import InputError, Mistake
-from harness.model import Spec
+from harness.spec import Spec
 from harness.stack.alertmanager_config import read_alertmanager_config
 from harness.stack.alertmanager_manifests import AlertmanagerManifest
 from harness.stack.dashboards import read_panels

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.model import Receiver
+from harness.spec import Receiver
 from harness.stack.inventory import Inventory
 from harness.stack.objects import Service, Workload
 

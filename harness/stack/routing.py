@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.clock import parse_duration
 from harness.errors import Mistake
-from harness.model import InhibitRule, Matcher, Receiver, Route
+from harness.spec import InhibitRule, Matcher, Receiver, Route
 from harness.stack.matchers import checked, parse_matchers
 from harness.stack.places import Place
 from harness.stack.receivers import Network, describe_receiver

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.clock import parse_duration
 from harness.errors import Mistake
-from harness.model import AlertSpec
+from harness.spec import AlertSpec
 from harness.stack.inventory import Found, Inventory
 from harness.stack.objects import ScrapeEndpoint
 from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup

@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.certification import sum_of_bounds_s
 from benchmarks.figure import Figure, table
-from harness.model import Experiment, Spec
+from harness.model import Experiment
 from harness.run.judgement import Inputs
+from harness.spec import Spec
 
 
 @pytest.mark.parametrize(

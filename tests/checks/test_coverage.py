@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.checks.coverage import coverage, rule_text
-from harness.model import Covered, InhibitRule, Matcher, Panel, Receiver, Spec
+from harness.model import Covered
+from harness.spec import InhibitRule, Matcher, Panel, Receiver, Spec
 from tests.checks.test_muting import RULE, expects_muted, muting
 from tests.checks.test_muting import timeline as muted_timeline
 from tests.checks.timelines import Timeline, expects_hot, experiment, judged, passing, spec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.model import Matcher, Receiver, Verdict
+from harness.model import Verdict
+from harness.spec import Matcher, Receiver
 from tests.checks.timelines import HOT, Timeline, expects_hot, experiment, judged, passing, route, spec
 
 PASS, UNKNOWN, FAIL = Verdict.PASS, Verdict.UNKNOWN, Verdict.FAIL

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model import Expectation, Route, Spec, Verdict
+from harness.model import Expectation, Verdict
+from harness.spec import Route, Spec
 from tests.checks.timelines import EXPERIMENT, WATCHDOG, Results, Timeline, experiment, judged, spec
 
 SILENCE = Expectation("silence", {"alert": "Watchdog", "receiver": "heartbeat"})

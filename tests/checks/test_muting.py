@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.model import Expectation, InhibitRule, Matcher, Spec, Verdict
+from harness.model import Expectation, Verdict
+from harness.spec import InhibitRule, Matcher, Spec
 from tests.checks.timelines import HOT, Timeline, alert_spec, expects_hot, experiment, judged, passing, spec
 
 FULL = {"alertname": "Full", "severity": "warning", "gpu_id": "0"}

@@ -258,7 +258,7 @@ class TestRecord:
         assert judged(broken).verdict("record: rules evaluated") is FAIL
 
     def test_a_stack_without_rules_proves_nothing(self) -> None:
-        from harness.model import Spec
+        from harness.spec import Spec
 
         results = judged(passing(), Spec((), route("pager"), ()))
         assert results.verdict("record: rules evaluated") is UNKNOWN

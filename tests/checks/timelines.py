@@ -8,19 +8,8 @@ from typing import Any
 
 from harness.checks import check_run
 from harness.latencies import Latencies
-from harness.model import (
-    AlertSpec,
-    CheckResult,
-    Event,
-    Expectation,
-    Experiment,
-    Fault,
-    Matcher,
-    Receiver,
-    Route,
-    Spec,
-    Verdict,
-)
+from harness.model import CheckResult, Event, Expectation, Experiment, Fault, Verdict
+from harness.spec import AlertSpec, Matcher, Receiver, Route, Spec
 
 EXPERIMENT = "overheat"
 HOT: Mapping[str, str] = {"alertname": "Hot", "severity": "critical", "gpu_id": "0"}

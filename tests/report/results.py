@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.latencies import Latencies
-from harness.model import AlertSpec, CheckResult, Covered, Event, Phase, RunResult, Spec, Verdict
+from harness.model import CheckResult, Covered, Event, Phase, RunResult, Verdict
 from harness.report.outline import STAGES
+from harness.spec import AlertSpec, Spec
 
 
 def check(name: str = "nothing else fired", verdict: Verdict = Verdict.PASS, **changes: Any) -> CheckResult:

@@ -11,8 +11,9 @@ import yaml
 
 from harness.errors import InputError
 from harness.experiment import load_experiments
-from harness.model import Experiment, Spec
+from harness.model import Experiment
 from harness.run import inputs, suitability
+from harness.spec import Spec
 from harness.stack import load_stack
 
 CHECKOUT = Path(__file__).resolve().parents[2]

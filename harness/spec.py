@@ -13,6 +13,8 @@ class AlertSpec:
 
     ``lookback_s``: how far back the expression reads: ranges, offsets and subqueries, nested ones added up.
     ``scrape_interval_s``: the longest among the targets it may read. ``metrics``: names the expression reads.
+    ``counts_over_s``: for how long it goes on counting what has happened; 0 where nothing in it counts.
+    ``is_heartbeat``: it always fires by design, since its expression reads neither series nor the clock.
     ``incompressible``: why the expression cannot be compressed in time; empty when it can.
     ``compared``: the part of the expression that it compares with the plain number ``threshold``; None without one.
     """
@@ -29,6 +31,8 @@ class AlertSpec:
     evaluation_interval_s: float
     metrics: tuple[str, ...]
     incompressible: tuple[str, ...]
+    counts_over_s: float = 0.0
+    is_heartbeat: bool = False
     compared: str | None = None
     threshold: float | None = None
 

@@ -38,8 +38,8 @@ def check_quiet(window: Window, spec: Spec, *, expected: Sequence[Expectation], 
 
 
 def heartbeats(spec: Spec) -> set[str]:
-    """The alerts that always fire by design: their expressions read no metric."""
-    return {alert.name for alert in spec.alerts if not alert.metrics}
+    """The alerts that always fire by design."""
+    return {alert.name for alert in spec.alerts if alert.is_heartbeat}
 
 
 def _quiet(window: Window, verdict: Verdict, count: int | None, summary: str, evidence: tuple[int, ...]) -> CheckResult:

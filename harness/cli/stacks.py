@@ -70,7 +70,7 @@ def init(stacks: tuple[Path, ...], out: Path) -> int:
             click.echo(f"    TODO: {todo}")
         ready += [] if draft.todo else [path]
     for alert in loaded.spec.alerts:
-        if not alert.metrics:
+        if alert.is_heartbeat:
             click.echo(f"{alert.name}: always fires, and is watched in every run")
     if ready:
         shown = " ".join(f"--experiments {path}" for path in ready[:2])

@@ -21,7 +21,7 @@ from harness.faults.injector import Injector
 from harness.model import Event, Expectation
 from harness.run.running import Running
 from harness.spec import AlertSpec, Route, Spec
-from harness.stack import compress_promql, counts_over_s
+from harness.stack import compress_promql
 
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
@@ -155,7 +155,7 @@ class Session:
 
     def _wait_until_uncounted(self, rules: Iterable[AlertSpec]) -> None:
         """Waits until the last that a fault did has left the ranges in which these rules count."""
-        counted_s = max((counts_over_s(rule.expr) + rule.scrape_interval_s for rule in rules), default=0.0)
+        counted_s = max((rule.counts_over_s + rule.scrape_interval_s for rule in rules), default=0.0)
         done_s = max((event.t_s for event in self._events() if event.kind == "fault"), default=0.0)
         self.wait(max(0.0, done_s + counted_s / self.time_scale - self.timeline.clock.now_s()))
 
@@ -225,7 +225,7 @@ class Session:
         return self.timeline.events(self._since)
 
     def _ordinary(self) -> set[str]:
-        return {alert.name for alert in self.spec.alerts if alert.metrics}
+        return {alert.name for alert in self.spec.alerts if not alert.is_heartbeat}
 
     def _bound_s(self, rule: AlertSpec) -> float:
         return max(bound.whole_s for bound in self._bounds(rule))

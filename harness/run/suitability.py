@@ -64,7 +64,7 @@ def split(
 
 
 def _incompressible(experiment: Experiment, spec: Spec, time_scale: float) -> str | None:
-    expected = {str(each.params["alert"]) for each in experiment.expectations if each.kind == "alert"}
+    expected = {str(each.params["alert"]) for each in experiment.expectations if "alert" in each.params}
     for alert in incompressible_alerts(spec, time_scale=time_scale):
         if alert.name in expected:
             return f"{alert.name} needs --time-scale 1, since it {'; '.join(alert.incompressible)}"

@@ -56,7 +56,7 @@ def draft_experiments(stack: Stack) -> tuple[Draft, ...]:
 
     What another draft guesses the same fault for may fire beside it.
     """
-    drafts = [_draft(alert, stack) for alert in stack.spec.alerts if alert.metrics]
+    drafts = [_draft(alert, stack) for alert in stack.spec.alerts if not alert.is_heartbeat]
     return tuple(replace(draft, allow=tuple(_beside(draft, drafts))) for draft in drafts)
 
 
@@ -69,7 +69,7 @@ def _beside(draft: Draft, drafts: Sequence[Draft]) -> Iterator[str]:
 def _draft(alert: AlertSpec, stack: Stack) -> Draft:
     found = next((guess for pattern, make in _GUESSES if _reads(alert, pattern) for guess in make(alert, stack)), None)
     if found is None:
-        metrics = ", ".join(alert.metrics)
+        metrics = ", ".join(alert.metrics) or alert.expr
         found = _Guess(
             (Step(_TODO, {}),), f"nothing is known of {metrics}", (f"say how to make {metrics} cross the threshold",)
         )

@@ -17,7 +17,7 @@ from harness.stack.objects import (
     Workload,
 )
 from harness.stack.prometheus_rendering import render_prometheus
-from harness.stack.promql import compress_promql, counts_over_s, incompressible, lookback_s, thresholds
+from harness.stack.promql import compress_promql, thresholds
 from harness.stack.reading import load_stack, load_stack_of
 
 __all__ = [
@@ -33,11 +33,8 @@ __all__ = [
     "Volume",
     "Workload",
     "compress_promql",
-    "counts_over_s",
-    "incompressible",
     "load_stack",
     "load_stack_of",
-    "lookback_s",
     "render_alertmanager",
     "render_prometheus",
     "thresholds",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -80,15 +81,16 @@ def compress_promql(expr: str, time_scale: float) -> str:
     return compressed
 
 
-def incompressible(expr: str) -> tuple[str, ...]:
+def incompressible(expr: str, clocks: Collection[str] = ()) -> tuple[str, ...]:
     """Why compressing the expression would change its meaning; empty when it would not.
 
-    Seconds written as plain numbers and the calendar do not shrink with the durations around them.
+    Seconds written as plain numbers and the calendar do not shrink with the durations around them. ``clocks``: metrics
+    whose values were read from the clock by a rule that recorded them.
     """
     reasons: list[str] = []
     for node in _nodes(_parse(expr)):
         if isinstance(node, ast.BinaryExpr):
-            reasons += _clock_arithmetic(node)
+            reasons += _clock_arithmetic(node, clocks)
         if isinstance(node, ast.Call) and node.func.name in _CALENDAR:
             reasons.append(f"reads the calendar with {node.func.name}()")
         if isinstance(node, ast.Call) and node.func.name == "predict_linear":
@@ -113,6 +115,20 @@ def counts_over_s(expr: str) -> float:
     """
     calls = [node for node in _nodes(_parse(expr)) if isinstance(node, ast.Call) and node.func.name in _COUNTING]
     return max((_lookback(call) for call in calls), default=0.0)
+
+
+def reads_clock(expr: str) -> bool:
+    """Whether the expression calculates with the time it is evaluated at, or that of its samples."""
+    return _clock_in(_parse(expr), ()) is not None
+
+
+def is_constant(expr: str) -> bool:
+    """Whether the expression reads neither series nor the clock: it is always the same."""
+    clocks = {"time", *_CALENDAR}
+    return not any(
+        isinstance(node, ast.VectorSelector) or (isinstance(node, ast.Call) and node.func.name in clocks)
+        for node in _nodes(_parse(expr))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +202,17 @@ def _unwrapped(node: Any) -> Any:
 
 def _parse(expr: str) -> Any:
     try:
-        return ast.parse(expr)
+        return ast.parse(_without_raw_strings(expr))
     except ValueError as error:
         raise ValueError(f"is not PromQL: {error} (in {_shown(expr)})") from error
+
+
+def _without_raw_strings(expr: str) -> str:
+    """The same with raw strings, between backticks, quoted and escaped: the parser reads escapes in them too."""
+    return "".join(
+        json.dumps(match["string"][1:-1], ensure_ascii=False) if (match["string"] or "")[:1] == "`" else match.group()
+        for match in _TOKEN.finditer(expr)
+    )
 
 
 def _shown(expr: str) -> str:
@@ -204,13 +228,13 @@ def _compressed(text: str, time_scale: float) -> str:
     return "0s" if seconds == 0 else format_duration(max(0.001, seconds / time_scale))
 
 
-def _clock_arithmetic(node: Any) -> Iterator[str]:
+def _clock_arithmetic(node: Any, clocks: Collection[str]) -> Iterator[str]:
     operation = str(node.op)
     if operation in _SET_OPERATIONS:
         return
     for side, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
-        clock = _clock_in(side)
-        if clock is None or _clock_in(other) is not None:
+        clock = _clock_in(side, clocks)
+        if clock is None or _clock_in(other, clocks) is not None:
             continue
         if operation in _COMPARISONS:
             yield f"compares {clock} with {other.prettify()}"
@@ -218,8 +242,10 @@ def _clock_arithmetic(node: Any) -> Iterator[str]:
             yield f"calculates {clock} {operation} {other.prettify()}"
 
 
-def _clock_in(node: Any) -> str | None:
+def _clock_in(node: Any, clocks: Collection[str]) -> str | None:
     for inner in _nodes(node):
+        if isinstance(inner, ast.VectorSelector) and _selection(inner).metric in clocks:
+            return str(_selection(inner).metric)
         if isinstance(inner, ast.Call) and inner.func.name in ("time", "timestamp"):
             return f"{inner.func.name}()"
     return None

@@ -9,11 +9,13 @@ from typing import Any
 from harness.clock import parse_duration
 from harness.errors import Mistake
 from harness.spec import AlertSpec
+from harness.stack import recordings
 from harness.stack.inventory import Found, Inventory
 from harness.stack.objects import ScrapeEndpoint
 from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup
 from harness.stack.places import Place
-from harness.stack.promql import comparison, incompressible, lookback_s, metrics_of
+from harness.stack.promql import comparison, is_constant, metrics_of
+from harness.stack.recordings import Recording
 from harness.stack.scraped import scrape_interval_s
 from harness.stack.selection import Choice, choose
 
@@ -44,9 +46,11 @@ def alert_specs(
     groups: Sequence[Group], endpoints: Sequence[ScrapeEndpoint], evaluation_interval_s: float
 ) -> tuple[AlertSpec, ...]:
     """What the groups say of each alert, in their order."""
-    recorded: dict[str, list[str]] = {}
-    for rule in (rule for group in groups for rule in group["rules"] if "record" in rule):
-        recorded.setdefault(rule["record"], []).append(rule["expr"])
+    recorded: dict[str, list[Recording]] = {}
+    for group in groups:
+        interval_s = _interval_s(group, evaluation_interval_s)
+        for rule in (rule for rule in group["rules"] if "record" in rule):
+            recorded.setdefault(rule["record"], []).append(Recording(rule["expr"], interval_s))
     return tuple(
         AlertSpec(
             name=rule["alert"],
@@ -56,11 +60,13 @@ def alert_specs(
             keep_firing_for_s=parse_duration(rule.get("keep_firing_for", "0s")),
             labels=rule.get("labels", {}),
             annotations=rule.get("annotations", {}),
-            lookback_s=lookback_s(rule["expr"]),
+            lookback_s=recordings.lookback_s(rule["expr"], recorded),
             scrape_interval_s=scrape_interval_s(rule["expr"], endpoints, recorded),
-            evaluation_interval_s=parse_duration(group["interval"]) if "interval" in group else evaluation_interval_s,
+            evaluation_interval_s=_interval_s(group, evaluation_interval_s),
             metrics=metrics_of(rule["expr"]),
-            incompressible=incompressible(rule["expr"]),
+            incompressible=recordings.incompressible(rule["expr"], recorded),
+            counts_over_s=recordings.counts_over_s(rule["expr"], recorded),
+            is_heartbeat=is_constant(rule["expr"]),
             compared=compared,
             threshold=threshold,
         )
@@ -69,6 +75,10 @@ def alert_specs(
         if "alert" in rule
         for compared, threshold in [comparison(rule["expr"]) or (None, None)]
     )
+
+
+def _interval_s(group: Group, evaluation_interval_s: float) -> float:
+    return parse_duration(group["interval"]) if "interval" in group else evaluation_interval_s
 
 
 def _check(found: Found[PrometheusRuleManifest], mistakes: list[Mistake]) -> None:

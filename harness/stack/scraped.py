@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 from harness.stack.objects import ScrapeEndpoint
 from harness.stack.promql import Selection, selections_of
+from harness.stack.recordings import Recordings, read_through
 
 # Relabeling that may write any label, so that what a series is called in the end cannot be told from its rules.
 _MAY_WRITE_ANY = frozenset({"labelmap", "labeldrop", "labelkeep"})
 
 
-def scrape_interval_s(expr: str, endpoints: Sequence[ScrapeEndpoint], recorded: Mapping[str, Sequence[str]]) -> float:
+def scrape_interval_s(expr: str, endpoints: Sequence[ScrapeEndpoint], recordings: Recordings) -> float:
     """The longest interval, in seconds, among the endpoints that may have a series the expression reads.
 
-    Among all endpoints where none of them may: what is read comes from elsewhere. ``recorded``: the expressions of
-    the recording rules of each name, whose series are as old as what those read.
+    Among all endpoints where none of them may: what is read comes from elsewhere. Series of recording rules are as old
+    as what those read.
     """
-    selections = list(_read(expr, recorded, set()))
+    selections = [selection for each in read_through(expr, recordings) for selection in selections_of(each)]
     possible = [each for each in endpoints if any(_may_have(each, selection) for selection in selections)]
     return max((endpoint.interval_s for endpoint in possible or endpoints), default=0.0)
-
-
-def _read(expr: str, recorded: Mapping[str, Sequence[str]], seen: set[str]) -> Iterator[Selection]:
-    """What the expression selects, and what is selected by the rules that record it."""
-    for selection in selections_of(expr):
-        yield selection
-        name = selection.metric or ""
-        if name not in seen:
-            seen.add(name)
-            for behind in recorded.get(name, ()):
-                yield from _read(behind, recorded, seen)
 
 
 def _may_have(endpoint: ScrapeEndpoint, selection: Selection) -> bool:

@@ -120,7 +120,9 @@ def route(receiver: str, *matchers: Matcher, routes: Iterable[Route] = (), conti
 
 def spec(*alerts: AlertSpec, routes: Route | None = None, receivers: Iterable[Receiver] | None = None) -> Spec:
     """Two rules, Hot to the pager and the Watchdog to its heartbeat, unless others are given."""
-    watchdog = alert_spec("Watchdog", group="always", metrics=(), for_s=0.0, labels={"severity": "none"})
+    watchdog = alert_spec(
+        "Watchdog", group="always", metrics=(), is_heartbeat=True, for_s=0.0, labels={"severity": "none"}
+    )
     tree = route(
         "nobody",
         routes=[

@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clock import format_duration, parse_duration
-from harness.stack import compress_promql, counts_over_s, incompressible, lookback_s
-from harness.stack.promql import comparison, metrics_of, thresholds
+from harness.stack import compress_promql
+from harness.stack.promql import (
+    check_promql,
+    comparison,
+    counts_over_s,
+    incompressible,
+    is_constant,
+    lookback_s,
+    metrics_of,
+    selections_of,
+    thresholds,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +97,28 @@ def test_only_durations_change_whatever_the_expression(expr: str, scale: int) ->
 def test_a_range_is_rounded_to_the_millisecond_and_never_zero(duration: str, scale: int) -> None:
     text = compress_promql(f"rate(x[{duration}])", scale).removeprefix("rate(x[").removesuffix("])")
     assert parse_duration(text) == pytest.approx(max(0.001, parse_duration(duration) / scale), abs=0.0006)
+
+
+def test_a_raw_string_reads_no_escapes() -> None:
+    assert compress_promql(r"rate(x{path=~`a\.b\"[1h]`}[5m]) > 1", 60) == r"rate(x{path=~`a\.b\"[1h]`}[5s]) > 1"
+    assert selections_of("x{path=`\\n`}")[0].equal == {"path": "\\n"}
+    with pytest.raises(ValueError, match="is not PromQL"):
+        check_promql("x{path=`a}")
+
+
+@pytest.mark.parametrize(
+    ("expr", "constant"),
+    [
+        ("vector(1)", True),
+        ("1 > bool 0", True),
+        ('absent({job="api"})', False),
+        ('{__name__=~"node_.*errors"} > 0', False),
+        ("hour() >= 2 and hour() < 4", False),
+        ("vector(time()) > 0", False),
+    ],
+)
+def test_only_what_reads_neither_series_nor_the_clock_is_constant(expr: str, constant: bool) -> None:
+    assert is_constant(expr) is constant
 
 
 @pytest.mark.parametrize(

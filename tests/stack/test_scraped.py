@@ -9,6 +9,7 @@ import pytest
 
 from harness.stack import Stack
 from harness.stack.objects import ScrapeEndpoint
+from harness.stack.recordings import Recording
 from harness.stack.scraped import scrape_interval_s
 
 
@@ -84,7 +85,10 @@ def test_a_job_that_may_come_from_elsewhere_is_any(endpoint: ScrapeEndpoint, cha
 
 def test_a_recorded_series_is_as_old_as_what_it_was_recorded_from(endpoint: ScrapeEndpoint) -> None:
     both = [endpoint, slow(endpoint, by_name("y"))]
-    recorded = {"a:x:sum": ["sum(a:y:sum)"], "a:y:sum": ["sum(y)", "sum(a:x:sum)"]}
+    recorded = {
+        "a:x:sum": [Recording("sum(a:y:sum)", 30.0)],
+        "a:y:sum": [Recording("sum(y)", 30.0), Recording("sum(a:x:sum)", 30.0)],
+    }
     assert scrape_interval_s("a:x:sum > 1", both, recorded) == 600.0
     assert scrape_interval_s("a:x:sum > 1", both, {}) == 60.0
 

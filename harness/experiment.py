@@ -191,7 +191,7 @@ def _unknown_to(spec: Spec, experiment: Experiment) -> Iterable[Mistake]:
     named = [(f"extensions[{at}].allow[{number}]", name) for number, name in enumerate(ours.get("allow", []))]
     told = [
         (f"extensions[{at}].expect.{key}[{number}]", expected)
-        for key in ("alerts", "silence", "muted")
+        for key in ("alerts", "pending", "silence", "muted")
         for number, expected in enumerate(ours["expect"].get(key, []))
     ]
     for where, expected in told:

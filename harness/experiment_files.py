@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.errors import Mistake
 from harness.expectations import type_name
+from harness.strict_yaml import load_json, load_yaml
 
 # Far beyond any experiment that somebody wrote, and small enough to be copied without harm.
 _MAX_DEPTH = 50
@@ -36,15 +34,18 @@ def experiment_files(paths: Sequence[Path], mistakes: list[Mistake]) -> Iterable
 def parse_file(path: Path, mistakes: list[Mistake]) -> dict[str, Any] | None:
     """The file's document; None after adding the mistake that keeps it from being one."""
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         mistakes.append(Mistake(path, "", f"cannot be read: {error}"))
         return None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        form = "JSON" if path.suffix == ".json" else "YAML"
-        mistakes.append(Mistake(path, "", f"is not valid {form}: {' '.join(str(error).split()) or 'it is too deep'}"))
+    loaded = load_json(text) if path.suffix == ".json" else load_yaml(text)
+    if loaded.problems:
+        mistakes += [Mistake(path, "", problem) for problem in loaded.problems]
         return None
+    if len(loaded.values) > 1:
+        mistakes.append(Mistake(path, "", f"holds {len(loaded.values)} documents, need one experiment a file"))
+        return None
+    document = loaded.values[0] if loaded.values else None
     if not isinstance(document, dict):
         mistakes.append(Mistake(path, "", f"got {type_name(document)}, need a mapping: an experiment of Chaos Toolkit"))
         return None

@@ -254,21 +254,23 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("title: [", "is not valid YAML"),
-        ("a: 1\n---\nb: 2\n", "is not valid YAML"),
-        ("title: !!python/object:os.system x", "is not valid YAML"),
-        ("title: \x00", "is not valid YAML"),
-        ("? [a]\n: b\n", "is not valid YAML"),
+        ("title: [", "is not YAML"),
+        ("a: 1\n---\nb: 2\n", "holds 2 documents, need one experiment a file"),
+        ("title: !!python/object:os.system x", "is not YAML"),
+        ("title: \x00", "is not YAML"),
+        ("? [a]\n: b\n", "is not YAML"),
         ("- a\n", "got list, need a mapping"),
         ("", "got nothing, need a mapping"),
         ("just text", "got str, need a mapping"),
         (f"title: {DEEP}", "nested more than"),
-        ("title: " + "[" * 5000, "is not valid YAML"),
+        ("title: " + "[" * 5000, "is not YAML"),
         ("method: &m [*m]\ntitle: x\n", "nested more than"),
         (LAUGHS, "values, more than"),
-        ("title: " + "9" * 5000, "is not valid YAML"),
+        ("title: " + "9" * 5000, "is not YAML"),
+        ("title: a\nmethod: []\ntitle: b\n", "line 3: the key 'title' stands already on line 1"),
+        ("title: !!bool maybe", "a value is not what its tag says"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_text_that_is_no_experiment_is_told(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "bad.yaml"
@@ -321,7 +323,9 @@ def test_json_is_read_too(tmp_path: Path) -> None:
     path.write_text(json.dumps(valid()), encoding="utf-8")
     assert [each.name for each in load_experiments([tmp_path], SPEC)] == ["hot"]
     path.write_text("{", encoding="utf-8")
-    assert "is not valid JSON" in mistakes(path)[0][1]
+    assert "is not JSON" in mistakes(path)[0][1]
+    path.write_text('{"title": "a", "title": "b"}', encoding="utf-8")
+    assert mistakes(path)[0][1] == "the key 'title' stands 2 times in one object"
 
 
 def test_without_alerts_the_stack_has_to_stay_quiet(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from harness.cli.output import show
 from harness.progress import Progress
 
 if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` answers at once
-    from harness.model import Experiment, RunResult
+    from harness.model import Experiment, RunResult, Verdict
     from harness.run.certify import Options
     from harness.stack import Stack
 
@@ -114,11 +114,11 @@ def certify(
     with Progress(sys.stderr) as progress:
         if len(certifications) == 1:
             result, text = certifications[0].run(run_dir, progress.say)
-            results = {result.environment: result}
+            verdict = result.verdict
         else:
-            results, text = _run_all(certifications, run_dir, progress.say)
+            verdict, text = _run_all(certifications, run_dir, progress.say)
     show(text)
-    return EXIT[_verdict(results)]
+    return EXIT[verdict]
 
 
 def _read(stacks: Sequence[Path], experiment_paths: Sequence[Path], options: Options) -> _Certification:
@@ -184,9 +184,8 @@ class _Certification:
 
 def _run_all(
     certifications: Sequence[_Certification], run_dir: Path, say: Callable[[str], None]
-) -> tuple[dict[str, RunResult], str]:
-    """The results by environment, each in a directory of its name, and what to tell of all. An interrupted one is the
-    last."""
+) -> tuple[Verdict, str]:
+    """The verdict of all, and what to tell. Each has a directory of its name; an interrupted one is the last."""
     from harness.run.agreement import agreed_verdict, disagreements
 
     results: dict[str, RunResult] = {}
@@ -200,12 +199,8 @@ def _run_all(
         told.append(text)
         if results[name].interrupted:
             break
-    found = disagreements(results)
-    told.append(f"\n{agreed_verdict(results).value}  {' and '.join(results)}: {len(found)} disagreements")
-    return results, "\n".join([*told, *(f"  FAIL  {each}" for each in found)])
-
-
-def _verdict(results: dict[str, RunResult]) -> Any:
-    from harness.run.agreement import agreed_verdict
-
-    return agreed_verdict(results)
+    asked = [each.options.place.environment for each in certifications]
+    found, verdict = disagreements(results), agreed_verdict(results, asked)
+    told.append(f"\n{verdict.value}  {' and '.join(asked)}: {len(found)} disagreements")
+    told += [f"  UNKNOWN  {name}: not run, the run was interrupted before" for name in asked if name not in results]
+    return verdict, "\n".join([*told, *(f"  FAIL  {each}" for each in found)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.model import RunResult, Verdict
@@ -23,7 +23,7 @@ class Disagreement:
 def disagreements(results: Mapping[str, RunResult]) -> tuple[Disagreement, ...]:
     """The experiments, and the phases before them, that two environments or more ran with different verdicts.
 
-    ``results``: by environment.
+    ``results``: by environment. What an interrupted run did not see to its end says nothing of the others.
     """
     by_experiment: dict[str, dict[str, list[Verdict]]] = {}
     for environment, result in results.items():
@@ -32,13 +32,19 @@ def disagreements(results: Mapping[str, RunResult]) -> tuple[Disagreement, ...]:
     found = []
     for experiment, verdicts in by_experiment.items():
         merged = {environment: Verdict.merge(each) for environment, each in verdicts.items()}
+        merged = {name: each for name, each in merged.items() if not (_is_open(each) and results[name].interrupted)}
         if len(set(merged.values())) > 1:
             found.append(Disagreement(experiment, merged))
     return tuple(found)
 
 
-def agreed_verdict(results: Mapping[str, RunResult]) -> Verdict:
-    """The worst verdict of all; FAIL where they disagree."""
+def agreed_verdict(results: Mapping[str, RunResult], asked: Sequence[str]) -> Verdict:
+    """The worst verdict of all the environments asked for, one that was not run being UNKNOWN; FAIL where they
+    disagree."""
     if disagreements(results):
         return Verdict.FAIL
-    return Verdict.merge(result.verdict for result in results.values())
+    return Verdict.merge(results[name].verdict if name in results else Verdict.UNKNOWN for name in asked)
+
+
+def _is_open(verdict: Verdict) -> bool:
+    return verdict is Verdict.UNKNOWN

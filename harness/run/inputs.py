@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness import chaos
 from harness.errors import InputError, Mistake
+from harness.expectations import EXTENSION
 from harness.experiment import load_experiments
 from harness.faults.catalogue import FAULTS
 from harness.model import Experiment
-from harness.stack import Stack, load_stack
+from harness.stack import Stack, Workload, load_stack
 
 
 def read_inputs(
@@ -78,25 +80,39 @@ def _not_here(experiments: Sequence[Experiment], environment: str) -> Iterator[M
 
 
 def _absent(stack: Stack, experiments: Sequence[Experiment]) -> Iterator[Mistake]:
-    """Workloads and volumes that an experiment's faults name and the stack does not have."""
+    """Workloads and volumes that an experiment names and the stack does not have."""
     for experiment in experiments:
-        for at, activity in enumerate(experiment.document["method"]):
-            provider = activity.get("provider") or {}
-            arguments = provider.get("arguments") or {}
-            if provider.get("module") != chaos.__name__ or "workload" not in arguments:
-                continue
-            where = f"method[{at}].provider.arguments"
-            name, namespace = arguments["workload"], arguments.get("namespace")
-            found = [
-                workload
-                for workload in stack.workloads
-                if name in (workload.name, *workload.pod_names()) and namespace in (None, workload.namespace)
-            ]
-            if not found:
-                known = ", ".join(sorted({workload.name for workload in stack.workloads}))
-                problem = f"the stack has no workload {name!r}; it has: {known}"
-                yield Mistake(experiment.path, f"{where}.workload", problem)
+        for where, named in _naming(experiment):
+            for key, namespace in (("workload", named.get("namespace")), ("to_workload", None)):
+                if key in named and not _workloads(stack, named[key], namespace):
+                    known = ", ".join(sorted({workload.name for workload in stack.workloads}))
+                    place = f"namespace {namespace} of the stack" if namespace else "the stack"
+                    problem = f"{place} has no workload {named[key]!r}; it has: {known}"
+                    yield Mistake(experiment.path, f"{where}.{key}", problem)
+            found = _workloads(stack, named["workload"], named.get("namespace")) if "workload" in named else ()
             volumes = sorted({volume.name for workload in found for volume in workload.volumes})
-            if found and "volume" in arguments and arguments["volume"] not in volumes:
-                problem = f"{name} has no volume {arguments['volume']!r}; it has: {', '.join(volumes) or 'none'}"
+            if found and "volume" in named and named["volume"] not in volumes:
+                held = ", ".join(volumes) or "none"
+                problem = f"{named['workload']} has no volume {named['volume']!r}; it has: {held}"
                 yield Mistake(experiment.path, f"{where}.volume", problem)
+
+
+def _naming(experiment: Experiment) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Wherever an experiment may name workloads: the key path, and the mapping there."""
+    for at, activity in enumerate(experiment.document["method"]):
+        provider = activity.get("provider") or {}
+        if provider.get("module") == chaos.__name__:
+            yield f"method[{at}].provider.arguments", provider.get("arguments") or {}
+    for at, extension in enumerate(experiment.document["extensions"]):
+        if isinstance(extension, dict) and extension.get("name") == EXTENSION:
+            for number, restarts in enumerate(extension["expect"].get("restarts") or ()):
+                yield f"extensions[{at}].expect.restarts[{number}]", restarts
+
+
+def _workloads(stack: Stack, name: str, namespace: str | None) -> list[Workload]:
+    """Those called so, or with a pod called so, in the namespace or, without one, in any."""
+    return [
+        workload
+        for workload in stack.workloads
+        if name in (workload.name, *workload.pod_names()) and namespace in (None, workload.namespace)
+    ]

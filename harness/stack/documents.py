@@ -8,16 +8,14 @@ import hashlib
 import json
 import math
 import os
-import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.errors import InputError, Mistake
 from harness.stack.places import Place
+from harness.strict_yaml import Loaded, load_json, load_yaml
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _NOT_MANIFESTS = frozenset({"kustomization.yaml", "kustomization.yml", "Chart.yaml", "values.yaml"})
@@ -62,7 +60,7 @@ def read_documents(root: Path, mistakes: list[Mistake]) -> tuple[list[Document],
 
 def parse_yaml(text: str, place: Place, mistakes: list[Mistake]) -> Any:
     """The single YAML document in a text embedded in a manifest; None when it is empty or wrong."""
-    values = _load_all(text, place, mistakes)
+    values = _values(load_yaml(text), place, mistakes)
     if len(values) > 1:
         mistakes.append(place.mistake("holds several YAML documents, need one"))
     return _without_nulls(values[0], place, mistakes) if values else None
@@ -105,7 +103,7 @@ def _documents_of(path: Path, content: bytes, mistakes: list[Mistake]) -> list[D
         mistakes.append(Mistake(path, "", "is a binary file; need YAML or JSON"))
         return []
     place = Place(path)
-    values = _load_json(text, place, mistakes) if path.suffix == ".json" else _load_all(text, place, mistakes)
+    values = _values(load_json(text) if path.suffix == ".json" else load_yaml(text), place, mistakes)
     filled = [(number, value) for number, value in enumerate(values, start=1) if value is not None]
     found: list[Document] = []
     for number, value in filled:
@@ -117,6 +115,11 @@ def _documents_of(path: Path, content: bytes, mistakes: list[Mistake]) -> list[D
     return found
 
 
+def _values(loaded: Loaded, place: Place, mistakes: list[Mistake]) -> list[Any]:
+    mistakes += [place.mistake(problem) for problem in loaded.problems]
+    return loaded.values
+
+
 def _objects_of(value: Any, place: Place, mistakes: list[Mistake]) -> list[Document]:
     if not isinstance(value, dict):
         mistakes.append(place.mistake(f"got {describe(value)}, need a Kubernetes object"))
@@ -126,78 +129,6 @@ def _objects_of(value: Any, place: Place, mistakes: list[Mistake]) -> list[Docum
         items = enumerate(value.get("items", []))
         return [found for index, item in items for found in _objects_of(item, place.at("items", index), mistakes)]
     return [Document(place, value)]
-
-
-def _load_json(text: str, place: Place, mistakes: list[Mistake]) -> list[Any]:
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in found]
-        for key in sorted({key for key in keys if keys.count(key) > 1}):
-            mistakes.append(place.mistake(f"the key {key!r} stands {keys.count(key)} times in one object"))
-        return dict(found)
-
-    if not text.strip():
-        return []
-    try:
-        return [json.loads(text, object_pairs_hook=pairs)]
-    except json.JSONDecodeError as error:
-        mistakes.append(place.mistake(f"line {error.lineno}: is not JSON: {error.msg}"))
-    except RecursionError:
-        mistakes.append(place.mistake("is nested too deeply"))
-    return []
-
-
-def _load_all(text: str, place: Place, mistakes: list[Mistake]) -> list[Any]:
-    loader = _Loader(text)
-    loader.duplicates = []
-    values: list[Any] = []
-    try:
-        while loader.check_data():
-            values.append(loader.get_data())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        mistakes.append(place.mistake(f"{line}is not YAML: {error.problem or error.context}"))
-    except yaml.YAMLError as error:
-        mistakes.append(place.mistake(f"is not YAML: {str(error).splitlines()[0]}"))
-    except (RecursionError, ValueError) as error:
-        mistakes.append(place.mistake(f"is not YAML a cluster would take: {error}"))
-    finally:
-        loader.dispose()
-    mistakes += [place.mistake(problem) for problem in loader.duplicates]
-    return values
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it is built
-    """Reads YAML as a cluster's API server does: dates and 1:30 are strings, a key may stand only once."""
-
-    duplicates: list[str]
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: dict[Hashable, int] = {}
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge" or not isinstance(key_node, yaml.ScalarNode):
-                continue
-            line = key_node.start_mark.line + 1
-            if key_node.value in seen:
-                first = seen[key_node.value]
-                self.duplicates.append(f"line {line}: the key {key_node.value!r} stands already on line {first}")
-            seen.setdefault(key_node.value, line)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
-
-
-_NUMBERS = {
-    "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0b[01]+|0o?[0-7]+|0|[1-9][0-9]*|0x[0-9a-fA-F]+)$"),
-    "tag:yaml.org,2002:float": re.compile(
-        r"(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-}
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] not in {*_NUMBERS, "tag:yaml.org,2002:timestamp"}]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern in _NUMBERS.items():
-    _Loader.add_implicit_resolver(_tag, _pattern, list("-+.0123456789"))
 
 
 def _without_nulls(value: Any, place: Place, mistakes: list[Mistake]) -> Any:

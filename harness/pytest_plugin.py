@@ -43,10 +43,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
     add("--load-outside", action="store_true", help="kind: load comes from this machine through a port, not from pods")
     add("--time-scale", type=_time_scale, default=defaults.TIME_SCALE, metavar="N", help="divides every duration [60]")
-    add("--load-rate", type=float, default=defaults.LOAD_RATE, metavar="N", help="requests per second [default: 10]")
+    add(
+        "--load-rate",
+        type=_load_rate,
+        default=defaults.LOAD_RATE,
+        metavar="N",
+        help="requests per second [default: 10]",
+    )
     add("--load-target", metavar="NAMESPACE/SERVICE:PORT", help="the inference Service [default: by its label]")
     add("--load-model", default=defaults.LOAD_MODEL, metavar="NAME", help="the model to ask [default: demo-lm]")
-    add("--run-seed", type=int, metavar="N", help="for every random choice of the run [default: drawn, and shown]")
+    add("--run-seed", type=_seed, metavar="N", help="for every random choice of the run [default: drawn, and shown]")
     add("--run-dir", type=Path, metavar="DIR", help="the run's directory, new or empty [default: reports/<time>]")
 
 
@@ -166,6 +172,20 @@ _RUN = pytest.StashKey[SessionRun]()
 def _time_scale(text: str) -> float:
     value = float(text)
     if not 1 <= value <= 1000:
+        raise ValueError
+    return value
+
+
+def _load_rate(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 5000:
+        raise ValueError
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
         raise ValueError
     return value
 

@@ -31,10 +31,10 @@ class AlertSpec:
     evaluation_interval_s: float
     metrics: tuple[str, ...]
     incompressible: tuple[str, ...]
-    counts_over_s: float = 0.0
-    is_heartbeat: bool = False
     compared: str | None = None
     threshold: float | None = None
+    counts_over_s: float = 0.0
+    is_heartbeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,16 @@ def test_a_broken_stack_is_one_clear_error(project: pytest.Pytester) -> None:
     assert "INTERNALERROR" not in out
 
 
-@pytest.mark.parametrize("arguments", [("--time-scale", "0"), ("--time-scale", "fast"), ("--environment", "moon")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--time-scale", "0"),
+        ("--time-scale", "fast"),
+        ("--load-rate", "nan"),
+        ("--run-seed", "-1"),
+        ("--environment", "moon"),
+    ],
+)
 def test_a_wrong_option_is_refused(project: pytest.Pytester, arguments: tuple[str, str]) -> None:
     _, out = collected(project, "experiments", *arguments)
     assert arguments[0] in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -43,6 +44,9 @@ for _command in (certify, up, status, down, heal, check, report, list_all, init)
 
 def main() -> None:
     """The console entry point; ends the process with the exit code the outcome has."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets all others
     sys.exit(_exit_code(lambda: cli.main(standalone_mode=False)))
 
 

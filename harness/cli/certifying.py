@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import defaults
-from harness.cli.options import EXIT, place_options, scale_option, seed_option, stack_option
+from harness.cli.options import EXIT, FiniteRange, place_options, scale_option, seed_option, stack_option
 from harness.cli.output import show
 from harness.progress import Progress
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` 
 )
 @click.option(
     "--load-rate",
-    type=click.FloatRange(min=0.1, max=5000),
+    type=FiniteRange(min=0.1, max=5000),
     default=defaults.LOAD_RATE,
     show_default=True,
     help="Inference requests per second.",

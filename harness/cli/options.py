@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,28 @@ stack_option = click.option(
     multiple=True,
     help="Directory of manifests; several are read as one. [default: the shipped stack]",
 )
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that ``nan``, which compares with nothing, is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number of the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 scale_option = click.option(
     "--time-scale",
-    type=click.FloatRange(min=1, max=1000),
+    type=FiniteRange(min=1, max=1000),
     default=defaults.TIME_SCALE,
     show_default=True,
     help="Divides every duration of the stack; 1 runs in real time.",
 )
-seed_option = click.option("--seed", type=int, default=None, help="For every random choice. [default: drawn, printed]")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=None, help="For every random choice. [default: drawn, printed]"
+)
 _PLACE_OPTIONS = (
     click.option(
         "--environment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ def sample_curves(events: Iterable[Event], spec: Spec) -> tuple[Curve, ...]:
 
 def _sample_curve(alert: str, series: dict[tuple[tuple[str, str], ...], list[Point]], spec: Spec) -> Curve:
     rules = spec.alert(alert)
-    thresholds = {rule.threshold for rule in rules}
+    thresholds = {rule.threshold for rule in rules if rule.threshold is None or math.isfinite(rule.threshold)}
     lines = tuple(
         Line(", ".join(f"{key}={value}" for key, value in labels) or "value", _thinned(points))
         for labels, points in list(series.items())[:MOST_LINES]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from harness.clock import RunClock
 from harness.evidence.timeline import Timeline
+from harness.experiment_files import SUFFIXES
 from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import find_environment
@@ -32,8 +34,19 @@ def current_session() -> Session:
 
 
 def _attach(environment: Running) -> Session:
-    """A session of this process on a running environment, with a timeline of its own beside the environment's files."""
+    """A session of this process on a running environment, with a timeline of its own beside the environment's files.
+
+    It expects what the experiment says that this process was called with, as ``chaos run`` is.
+    """
     run_dir = Path(environment.state.run_dir)
     number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
-    return open_session(environment, load_stack_of(environment.state.stack).spec, timeline, watch=lambda: None)
+    from harness.experiment import load_experiments  # which knows the activities, and they know this module
+
+    spec = load_stack_of(environment.state.stack).spec
+    session = open_session(environment, spec, timeline, watch=lambda: None)
+    named = [Path(each) for each in sys.argv[1:] if Path(each).suffix in SUFFIXES and Path(each).is_file()]
+    if len(named) == 1:
+        (experiment,) = load_experiments(named, spec)
+        session.begin(experiment.expectations)
+    return session

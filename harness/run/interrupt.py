@@ -12,10 +12,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Remembers the first signal; a second one is not waited for."""
+    """Remembers the first signal; a second one is not waited for. Under ``nohup`` the terminal may go."""
 
     def __init__(self) -> None:
         self.signal_name: str | None = None
+        stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._signals = tuple(each for each in _SIGNALS if each is not signal.SIGHUP or not stays)
 
     def check(self) -> None:
         """Raises KeyboardInterrupt once a signal has come: called by everything that waits."""
@@ -25,7 +27,7 @@ class Interruption:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Within, the signals are remembered; afterwards they do what they did before."""
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        before = {number: signal.getsignal(number) for number in self._signals}
         self.take_signals()
         try:
             yield
@@ -35,7 +37,7 @@ class Interruption:
 
     def take_signals(self) -> None:
         """Makes the signals come here; Chaos Toolkit takes SIGTERM for itself whenever it starts an experiment."""
-        for number in _SIGNALS:
+        for number in self._signals:
             signal.signal(number, self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> Any:

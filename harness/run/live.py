@@ -221,13 +221,16 @@ class LiveRun:
         """The span of one experiment: what is done inside belongs to it. At its end every fault is undone and every
         alert that fired is given its time to resolve, also when what was done inside raised."""
         session = self.session
+        problem: BaseException | None
         self.timeline.record("phase", experiment.name, {"status": "begin", "title": experiment.title})
         session.begin(experiment.expectations)
         settled, problem = self._settled(), None
         try:
             try:
                 yield
-            except Exception as error:  # noqa: BLE001 - it goes on below, once the stack is whole again
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - it goes on below, once the stack is whole; so do pytest's
                 problem = error
                 self._failed(experiment.name, f"{type(error).__name__}: {error}")
             self._end(session, experiment, settled=settled)

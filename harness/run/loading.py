@@ -13,8 +13,8 @@ from harness.load.locust_run import LoadPlan, LocustRun
 from harness.run.running import Running
 from harness.stack import Stack
 
-# Longer than any run: the run ends its load.
-_DURATION_S = 6 * 3600.0
+# Longer than any run, also of a large stack in real time: the run ends its load.
+_DURATION_S = 7 * 24 * 3600.0
 
 
 class Load(Protocol):

@@ -52,7 +52,7 @@ class Session:
         self.injector = injector
         self.recorder = recorder
         self._watch = watch
-        self.expected: tuple[Expectation, ...] = ()
+        self.expected: tuple[Expectation, ...] | None = None
         self.silences: tuple[Expectation, ...] = ()
         self.muted: set[str] = set()
         self._since = 0
@@ -97,9 +97,13 @@ class Session:
     def hold(self, *, at_least_s: float, alerts: Sequence[str] | None) -> list[str]:
         """Those of the alerts that were notified; None stands for all that are expected.
 
-        ``at_least_s`` is spec time. Raises HarnessError for an alert the stack does not have.
+        ``at_least_s`` is spec time. Raises HarnessError for an alert the stack does not have, and where nobody has said
+        what is expected.
         """
-        names = sorted({str(each.params["alert"]) for each in self.expected} if alerts is None else set(alerts))
+        if alerts is None and self.expected is None:
+            raise HarnessError("nobody said which alerts are expected: name them, as in hold: {alerts: [DiskFilling]}")
+        expected = {str(each.params["alert"]) for each in self.expected or ()}
+        names = sorted(expected if alerts is None else set(alerts))
         unknown = [name for name in names if not self.spec.alert(name)]
         if unknown:
             raise HarnessError(f"the stack selects no rule named {', '.join(unknown)}")

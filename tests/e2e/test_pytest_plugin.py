@@ -50,7 +50,14 @@ def test_experiments_and_ones_own_tests_share_one_stack(runner: Runner, tmp_path
         "        with environment.experiment('broken off', expect={}):\n"
         "            chaos.take_gpu_memory(fraction=0.5)\n"
         "            1 / 0\n"
-        "    assert not environment.live.session.injector.heal()\n",
+        "    assert not environment.live.session.injector.heal()\n"
+        "def test_a_test_that_gives_up_inside_leaves_no_fault_in(environment):\n"
+        "    with pytest.raises(pytest.fail.Exception):\n"
+        "        with environment.experiment('given up', expect={}):\n"
+        "            chaos.take_gpu_memory(fraction=0.5)\n"
+        "            pytest.fail('enough')\n"
+        "    entries = [e for e in environment.live.timeline.events() if e.kind == 'fault']\n"
+        "    assert entries[-1].data['status'] == 'cleared'\n",
         encoding="utf-8",
     )
     junit = tmp_path / "junit.xml"
@@ -59,13 +66,14 @@ def test_experiments_and_ones_own_tests_share_one_stack(runner: Runner, tmp_path
         runner, str(mine), warm, "-v", "-p", "no:randomly", "--run-dir", str(runner.root / "run"), f"--junitxml={junit}"
     )
     assert outcome.code == 0, outcome.out + outcome.err
-    assert "4 passed" in outcome.out
+    assert "5 passed" in outcome.out
     assert len([event for event in outcome.events("run") if event["name"] == "started"]) == 1
     assert {each["name"] for each in outcome.result["experiments"]} == {
         "gpu-warm",
         "test_a_full_volume_is_told",
         "no cause",
         "broken off",
+        "given up",
     }
     # The run's own verdict is the worst of everything in it, what a test expected to fail included.
     assert outcome.result["verdict"] in ("FAIL", "UNKNOWN")

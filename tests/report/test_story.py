@@ -176,6 +176,7 @@ def test_two_rules_that_disagree_give_no_threshold() -> None:
     record.add(1.0, "sample", "A", at_s=1.0, labels={}, value=1.5)
     assert sample_curves(record.events, rules)[0].threshold is None
     assert sample_curves(record.events, spec(alert_spec("A", 1.0)))[0].threshold == 1.0
+    assert sample_curves(record.events, spec(alert_spec("A", math.inf)))[0].threshold is None
 
 
 def test_the_drawing_says_in_words_what_it_shows() -> None:

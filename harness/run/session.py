@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.checks.bounds import AlertBounds, alert_bounds
+from harness.checks.bounds import AlertBounds
 from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
 from harness.checks.window import alert_histories
 from harness.clock import DeadlineExceeded, wait_until
@@ -19,14 +19,14 @@ from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import Event, Expectation
+from harness.run.awaited import bounds_of, notified
 from harness.run.running import Running
-from harness.spec import AlertSpec, Route, Spec
+from harness.spec import AlertSpec, Spec
 from harness.stack import compress_promql
 
 # Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
 _POLL_S = 0.1
-_NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
 # How long after the last bound the harness still looks: what comes too late is worth reporting with its time.
 _GRACE_S = 2.0
 # An interrupted run looks no longer than this whether an undone fault is gone.
@@ -151,7 +151,8 @@ class Session:
         self.wait(at_least_s)
         names = {history.name for history in alert_histories(self._events()) if history.name in self._ordinary()}
         rules = [rule for name in names for rule in self.spec.alert(name)]
-        bound_s = max((self._resolution_bound_s(rule) for rule in rules), default=0.0)
+        bounds = [bound for rule in rules for bound in self._bounds(rule)]
+        bound_s = max((bound.inactive_s + bound.resolved_notice_s for bound in bounds), default=0.0)
         self.wait_for(lambda: all(self._notified(name, "resolved") for name in names), bound_s)
         self._wait_until_uncounted(rules)
         for silence in self.silences:
@@ -188,7 +189,8 @@ class Session:
 
     def notice_bound_s(self, names: Iterable[str]) -> float:
         """The latest time, in real seconds, at which all of these alerts have been notified once they are true."""
-        return max((self._bound_s(rule) for name in names for rule in self.spec.alert(name)), default=0.0)
+        rules = [rule for name in names for rule in self.spec.alert(name)]
+        return max((bound.whole_s for rule in rules for bound in self._bounds(rule)), default=0.0)
 
     def wait_for(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Waits until it is done or the time is over; the checks, not the waiting, say what that means."""
@@ -204,50 +206,16 @@ class Session:
             return
 
     def _notified(self, name: str, status: str) -> bool:
-        """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
-
-        For a resolution also alerts that only were pending must be inactive again.
-        """
-        events = self._events()
-        fired = 0
-        for history in alert_histories(events):
-            if history.name != name:
-                continue
-            last = history.changes[-1]
-            has_fired = any(change.state == "firing" for change in history.changes)
-            if status == "firing" and last.state == "pending":
-                return False
-            if status == "resolved" and last.state != "inactive":
-                return False
-            if has_fired and name not in self.muted:
-                fired += 1
-                if not _arrived(events, history.labels, status):
-                    return False
-        return fired > 0 or status == "resolved"
+        return notified(self._events(), name, status, muted=name in self.muted)
 
     def _events(self) -> tuple[Event, ...]:
         return self.timeline.events(self._since)
 
+    def _bounds(self, rule: AlertSpec) -> list[AlertBounds]:
+        return bounds_of(rule, self.spec, time_scale=self.time_scale)
+
     def _ordinary(self) -> set[str]:
         return {alert.name for alert in self.spec.alerts if not alert.is_heartbeat}
-
-    def _bound_s(self, rule: AlertSpec) -> float:
-        return max(bound.whole_s for bound in self._bounds(rule))
-
-    def _resolution_bound_s(self, rule: AlertSpec) -> float:
-        return max(bound.inactive_s + bound.resolved_notice_s for bound in self._bounds(rule))
-
-    def _bounds(self, rule: AlertSpec) -> list[AlertBounds]:
-        """For each route of the alert; without an Alertmanager there is nothing to wait for beyond the rule itself."""
-        labels = {**self.spec.external_labels, **rule.labels, "alertname": rule.name}
-        routes = self.spec.route.resolve(labels) if self.spec.route is not None else (_NOWHERE,)
-        return [alert_bounds(rule, route, time_scale=self.time_scale) for route in routes]
-
-
-def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) -> bool:
-    return any(
-        event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels for event in events
-    )
 
 
 def open_session(

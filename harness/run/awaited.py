@@ -1,0 +1,47 @@
+"""What a run waits for: whether people were told of an alert, and by when they have to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.checks.bounds import AlertBounds, alert_bounds
+from harness.checks.window import alert_histories
+from harness.model import Event
+from harness.spec import AlertSpec, Route, Spec
+
+_NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
+
+
+def notified(events: Sequence[Event], name: str, status: str, *, muted: bool = False) -> bool:
+    """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
+
+    For a resolution also alerts that only were pending must be inactive again. Of a ``muted`` alert nobody is told.
+    """
+    fired = 0
+    for history in alert_histories(events):
+        if history.name != name:
+            continue
+        last = history.changes[-1]
+        has_fired = any(change.state == "firing" for change in history.changes)
+        if status == "firing" and last.state == "pending":
+            return False
+        if status == "resolved" and last.state != "inactive":
+            return False
+        if has_fired and not muted:
+            fired += 1
+            if not _arrived(events, history.labels, status):
+                return False
+    return fired > 0 or status == "resolved"
+
+
+def bounds_of(rule: AlertSpec, spec: Spec, *, time_scale: float) -> list[AlertBounds]:
+    """For each route of the alert; without an Alertmanager there is nothing to wait for beyond the rule itself."""
+    labels = {**spec.external_labels, **rule.labels, "alertname": rule.name}
+    routes = spec.route.resolve(labels) if spec.route is not None else (_NOWHERE,)
+    return [alert_bounds(rule, route, time_scale=time_scale) for route in routes]
+
+
+def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) -> bool:
+    return any(
+        event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels for event in events
+    )

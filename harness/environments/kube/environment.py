@@ -15,6 +15,7 @@ from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.entry import entry_service
 from harness.environments.kube.installation import EVERY_CLUSTERS, OWN_IMAGE, Installation
+from harness.environments.kube.kinds import kubectl_kind
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.kubelet_service import kubelet_endpoints
 from harness.environments.kube.operator import choose_form
@@ -179,7 +180,8 @@ class ClusterEnvironment:
             nodes = admin.get("nodes")["items"]
             objects += [labelled(each, self._state.run_label) for each in kubelet_endpoints(self._stack, nodes)]
         objects += [labelled(each, self._state.run_label) for each in self._entry]
-        self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces))
+        kinds = tuple(sorted({kubectl_kind(each) for each in objects}))
+        self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces), kinds=kinds)
         self._state.save()  # what lies there has to be found again, whatever happens from here on
         admin.apply(objects)
         progress(f"{len(objects)} objects are in the cluster")

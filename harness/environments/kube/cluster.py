@@ -270,12 +270,13 @@ class Cluster:
 
 
 def cluster_exists(state: ClusterState) -> bool:
-    """Whether the cluster of this state is there; of somebody else's, whether the harness still has things in it."""
+    """Whether the cluster of this state is there; of one that outlives the run, whether the run's things may be."""
     if state.ended:
         return False
     if state.cluster and not state.keep:
         return KindCluster(state.cluster, Path(state.kubeconfig)).exists()
-    return Path(state.account_kubeconfig).exists()
+    # This copy is there before anything is made, and goes once all of it is removed; the account's may be gone before.
+    return Path(state.kubeconfig).exists()
 
 
 def _ordinal(pod: ClusterPod) -> tuple[int, str]:

@@ -131,14 +131,18 @@ class ClusterEnvironment:
         not ready, why, and its last lines; HarnessError when the cluster itself cannot be had.
         """
         clock = RunClock.start()
-        built = build_images(self._images.values(), progress=progress)
-        watch()
+        try:
+            built = build_images(self._images.values(), progress=progress)
+        finally:
+            watch()  # the signal that ended a build is meant for this process, too
         self._begun = True
         self._state.save()  # from here on another process can find what is to be taken down
         admin = self._source.open(self._state.namespaces, progress=progress, watch=watch)
         progress(f"the cluster is ready after {clock.now_s():.0f} s")
-        self._source.give(built, progress=progress)
-        watch()
+        try:
+            self._source.give(built, progress=progress)
+        finally:
+            watch()
         notes = self._install(admin, progress)
         self._wait_ready(timeout_s=timeout_s, progress=progress, watch=watch)
         self._state = replace(

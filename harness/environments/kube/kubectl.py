@@ -45,6 +45,7 @@ class Kubectl:
                 capture_output=True,
                 timeout=timeout_s + 5,
                 check=False,
+                start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer: it may be taking down
             )
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,13 +13,27 @@ from harness import __version__
 from harness.cli.certifying import certify
 from harness.cli.environments import down, heal, status, up
 from harness.cli.options import EXIT, EXIT_BAD_INPUT, EXIT_HARNESS_FAILED
+from harness.cli.output import outlast_readers
 from harness.cli.records import check, report
 from harness.cli.stacks import init, list_all
 from harness.errors import HarnessError, InputError
 from harness.model import Verdict
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Commands in which a broken pipe is an error. click takes each for a reader of the output who has left; those are
+    outlasted, and so it is some program's that ended.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What the command returns. Raises HarnessError for a broken pipe."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise HarnessError("a program that the harness was speaking to has ended") from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="harness")
 def cli() -> None:
     """Proves that a stack's monitoring and recovery behave as specified, by breaking things under load.
@@ -44,15 +56,14 @@ for _command in (certify, up, status, down, heal, check, report, list_all, init)
 
 def main() -> None:
     """The console entry point; ends the process with the exit code the outcome has."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets all others
-    sys.exit(_exit_code(lambda: cli.main(standalone_mode=False)))
+    outlast_readers()
+    sys.exit(exit_code(cli, sys.argv[1:]))
 
 
-def _exit_code(command: Callable[[], Any]) -> int:
+def exit_code(command: click.Command, arguments: Sequence[str]) -> int:
+    """Runs a command: the exit code of its outcome, which is told on standard error where it is no result."""
     try:
-        return int(command() or 0)
+        return int(command.main(arguments, standalone_mode=False) or 0)
     except InputError as error:
         for mistake in error.mistakes:
             click.echo(f"error: {mistake}", err=True)
@@ -64,9 +75,6 @@ def _exit_code(command: Callable[[], Any]) -> int:
     except HarnessError as error:
         click.echo(f"the harness failed: {error}", err=True)
         return EXIT_HARNESS_FAILED
-    except BrokenPipeError:  # whoever read the output has seen enough; the rest has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else "while writing below the run's directory: "
         click.echo(f"the harness failed: {where}{error.strerror or error}", err=True)

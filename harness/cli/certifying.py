@@ -14,7 +14,6 @@ import click
 
 from harness import defaults
 from harness.cli.options import EXIT, FiniteRange, place_options, scale_option, seed_option, stack_option
-from harness.cli.output import show
 from harness.progress import Progress
 
 if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` answers at once
@@ -108,7 +107,7 @@ def certify(
     ]
     if dry_run:
         for certification in certifications:
-            show("\n".join(certification.plan()))
+            click.echo("\n".join(certification.plan()))
         return 0
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     with Progress(sys.stderr) as progress:
@@ -117,7 +116,7 @@ def certify(
             verdict = result.verdict
         else:
             verdict, text = _run_all(certifications, run_dir, progress.say)
-    show(text)
+    click.echo(text)
     return EXIT[verdict]
 
 

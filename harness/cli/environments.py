@@ -12,14 +12,15 @@ import click
 
 from harness import defaults
 from harness.cli.options import (
-    EXIT_HARNESS_FAILED,
     place_options,
     scale_option,
     seed_option,
     stack_option,
 )
-from harness.errors import InputError, Mistake
+from harness.errors import HarnessError, InputError, Mistake
 from harness.progress import Progress
+
+_RUNS = Path("reports")
 
 
 @click.command()
@@ -62,13 +63,18 @@ def status() -> int:
     """
     from harness.run.standing import running_environments
 
-    found = running_environments(Path("reports"))
+    found = running_environments(_RUNS)
     if not found:
         click.echo("no environment is running below reports/")
         return 1
     for running in found:
         click.echo(describe(running))
-        for state in running.container_states():
+        try:
+            states = running.container_states()
+        except HarnessError as error:  # as of one that could not be taken down whole; others may be well
+            click.echo(f"  its pods are not known: {error}")
+            continue
+        for state in states:
             says = "running" if state["running"] else f"not running (exit code {state['exit_code']})"
             click.echo(f"  {state['namespace']}/{state['pod']} {state['container']}: {says}")
     return 0
@@ -92,15 +98,19 @@ def down(run_dir: Path | None, kept: bool, cluster_name: str) -> int:
 
         click.echo(f"down: {cluster_name}" if delete_kept(cluster_name) else f"there is no kept cluster {cluster_name}")
         return 0
-    from harness.environments.description import STATE_FILE
     from harness.run.standing import environment_of, running_environments
 
-    if run_dir is not None and not (run_dir / STATE_FILE).exists():
-        raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])
-    found = tuple(filter(None, [environment_of(run_dir)])) if run_dir else running_environments(Path("reports"))
+    found = tuple(filter(None, map(environment_of, _described_in(run_dir)))) if run_dir else running_environments(_RUNS)
+    failures = []
     for running in found:
-        running.stop()
-        click.echo(f"down: {running.state.run_dir}")
+        try:
+            running.stop()
+        except Exception as error:  # noqa: BLE001 - one that cannot be taken down must not keep the others standing
+            failures.append(f"{running.state.run_dir}: {error}")
+        else:
+            click.echo(f"down: {running.state.run_dir}")
+    if failures:
+        raise HarnessError("not down: " + "; ".join(failures))
     if not found:
         click.echo(f"already down: {run_dir}" if run_dir else "no environment is running below reports/")
     return 0
@@ -116,26 +126,45 @@ def heal(run_dir: Path | None) -> int:
       harness heal
       harness heal reports/20260101-120000
     """
-    from harness.environments.description import STATE_FILE
     from harness.run.healing import heal as heal_run
+    from harness.run.standing import described_below
 
-    failed = False
-    directories = [run_dir] if run_dir else sorted(path.parent for path in Path("reports").glob(f"*/{STATE_FILE}"))
+    failed = []
+    directories = _described_in(run_dir) if run_dir else described_below(_RUNS)
     for directory in directories:
-        healed = heal_run(directory)
+        try:
+            healed = heal_run(directory)
+        except Exception as error:  # noqa: BLE001 - one run that cannot be read must not keep others from being healed
+            click.echo(f"{directory}: not healed: {error}", err=True)
+            failed.append(str(directory))
+            continue
         how = "went with the environment" if healed.gone else "undone"
         for name in healed.undone:
             click.echo(f"{directory}: {name}: {how}")
         for failure in healed.failures:
             click.echo(f"{directory}: not undone: {failure}", err=True)
         if healed.standing:
-            click.echo(f"{directory}: its cluster {healed.standing} still runs; `harness down {directory}` removes it")
-        failed = failed or bool(healed.failures)
+            where = f"what it made in the cluster {healed.standing}"
+            click.echo(f"{directory}: {where} is still there; `harness down {directory}` removes it")
+        failed += [str(directory)] if healed.failures else []
         if not healed.undone and not healed.failures:
             click.echo(f"{directory}: nothing to undo")
     if not directories:
         click.echo("no run below reports/ describes an environment")
-    return EXIT_HARNESS_FAILED if failed else 0
+    if failed:
+        raise HarnessError(f"something may still be broken in {', '.join(failed)}")
+    return 0
+
+
+def _described_in(run_dir: Path) -> tuple[Path, ...]:
+    """The directories of a run that describe an environment. Raises InputError where none does."""
+    from harness.environments.description import STATE_FILE
+    from harness.run.standing import described_in
+
+    found = described_in(run_dir)
+    if not found:
+        raise InputError([Mistake("RUN_DIR", "", f"{run_dir} holds no {STATE_FILE}: no environment was started there")])
+    return found
 
 
 def describe(running: Any) -> str:

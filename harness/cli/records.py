@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from harness.cli.options import EXIT
-from harness.cli.output import show
 from harness.errors import HarnessError
 
 
@@ -26,11 +25,11 @@ def check(run_dir: Path) -> int:
     from harness.run.reporting import differences
 
     result, _, _ = judge_directory(run_dir)
-    show(to_text(result, colour=sys.stdout.isatty()))
+    click.echo(to_text(result, colour=sys.stdout.isatty()))
     different = differences(result, run_dir)
     if different:
         raise HarnessError("the evidence does not agree with result.json: " + "; ".join(different))
-    show("\nagrees with result.json")
+    click.echo("\nagrees with result.json")
     return EXIT[result.verdict]
 
 
@@ -47,6 +46,6 @@ def report(run_dir: Path) -> int:
     from harness.run.reporting import write_reports
 
     result, events, spec = judge_directory(run_dir)
-    show(write_reports(result, events, spec, run_dir, colour=sys.stdout.isatty()))
-    show(f"\nreport: {run_dir / 'report.html'}")
+    click.echo(write_reports(result, events, spec, run_dir, colour=sys.stdout.isatty()))
+    click.echo(f"\nreport: {run_dir / 'report.html'}")
     return EXIT[result.verdict]

@@ -17,8 +17,8 @@ from harness.run.running import Running, attach
 class Healed:
     """What was found in a run's ledger.
 
-    ``gone``: the environment no longer runs, and its faults went with it. ``standing``: the cluster that it left
-    behind; empty without one.
+    ``gone``: the environment no longer runs, and its faults went with it. ``standing``: the cluster, by its name or its
+    context, in which it left things behind; empty without one.
     """
 
     run_dir: Path
@@ -59,5 +59,7 @@ def heal(run_dir: Path) -> Healed:
 
 
 def _standing(environment: Running) -> str:
-    """The cluster that a killed run left behind; a local node ends with its run."""
-    return environment.state.cluster if isinstance(environment, Cluster) and environment.alive() else ""
+    """Where a killed run left things behind; a local node ends with its run."""
+    if not isinstance(environment, Cluster) or not environment.alive():
+        return ""
+    return environment.state.cluster or environment.state.context

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.environments.description import STATE_FILE
 from harness.errors import HarnessError, InputError, Mistake
 from harness.run.interrupt import Interruption
-from harness.run.placing import Place, make_environment
+from harness.run.placing import ENVIRONMENTS, Place, make_environment
 from harness.run.running import Running, attach
 from harness.stack import Stack
 
@@ -55,10 +55,21 @@ def find_environment(reports: Path) -> Running:
     return running[0]
 
 
+def described_in(run_dir: Path) -> tuple[Path, ...]:
+    """The directories of a run that describe an environment: its own, or one below it for each of several."""
+    directories = (run_dir, *(run_dir / name for name in ENVIRONMENTS))
+    return tuple(each for each in directories if (each / STATE_FILE).is_file())
+
+
+def described_below(reports: Path) -> tuple[Path, ...]:
+    """The same of every run below a directory of runs, by their names; empty where there is no such directory."""
+    return tuple(found for run in sorted(reports.glob("*")) for found in described_in(run))
+
+
 def running_environments(reports: Path) -> tuple[Running, ...]:
     """The environments below a directory of runs whose processes are alive, by the names of their directories."""
     found = []
-    for path in sorted(reports.glob(f"*/{STATE_FILE}")):
+    for directory in described_below(reports):
         with suppress(HarnessError):  # one damaged directory must not hide the others
-            found.append(attach(path.parent))
+            found.append(attach(directory))
     return tuple(environment for environment in found if environment.alive())

@@ -62,13 +62,25 @@ def test_one_that_a_namespace_binds_is_there_in_that_namespace_alone() -> None:
     assert {(each["kind"], each["metadata"]["namespace"]) for each in kept} == {("Role", "b"), ("RoleBinding", "b")}
 
 
+def test_one_that_is_bound_elsewhere_is_made_nowhere_and_named() -> None:
+    kept, notes = confined(thing("ClusterRole", "reader", rules=RULES), binding("RoleBinding", namespace="kube-system"))
+    assert kept == []
+    assert notes == ["RoleBinding/binds: left out, it lies in kube-system, which the harness was not lent"]
+
+
 def test_a_role_that_is_not_the_stacks_own_is_left_to_its_owner() -> None:
     kept, notes = confined(binding("ClusterRoleBinding", role="cluster-admin"))
     assert kept == []
     assert notes == ["ClusterRoleBinding/binds: left out, it belongs to the cluster as a whole"]
 
 
-@pytest.mark.parametrize("kind", ["StorageClass", "CustomResourceDefinition", "PriorityClass", "PersistentVolume"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("StorageClass", "CustomResourceDefinition", "PriorityClass", "PersistentVolume", "RuntimeClass"),
+        *("CSIDriver", "IngressClass", "PodSecurityPolicy", "ValidatingAdmissionPolicyBinding"),
+    ],
+)
 def test_what_is_the_clusters_is_left_out_and_named(kind: str) -> None:
     assert confined(thing(kind, "x")) == ([], [f"{kind}/x: left out, it belongs to the cluster as a whole"])
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,16 @@ from tests.environments.test_kube_state import state
 CHOSEN = ("-l", "harness/run=run-1")
 NAMESPACES = ("get", "namespaces", *CHOSEN, "-o", "json")
 GONE = ("--cascade=foreground", "--wait=true", "--timeout=300s")
-SCOPED = ("delete", "clusterroles,clusterrolebindings,storageclasses,priorityclasses", *CHOSEN, "--wait=false")
+SCOPED_KINDS = (
+    "ClusterRole.rbac.authorization.k8s.io,ClusterRoleBinding.rbac.authorization.k8s.io,StorageClass.storage.k8s.io,"
+    "PriorityClass.scheduling.k8s.io,PersistentVolume"
+)
 MAKERS = "deployments,replicasets,statefulsets,daemonsets,jobs"
 KINDS = (
-    "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
-    "serviceaccounts,roles,rolebindings,networkpolicies,ingresses,horizontalpodautoscalers,poddisruptionbudgets,cronjobs"
+    "Deployment.apps,StatefulSet.apps,DaemonSet.apps,Job.batch,CronJob.batch,Pod,Service,Endpoints,ConfigMap,Secret,"
+    "PersistentVolumeClaim,ServiceAccount,LimitRange,ResourceQuota,Role.rbac.authorization.k8s.io,"
+    "RoleBinding.rbac.authorization.k8s.io,PodDisruptionBudget.policy,NetworkPolicy.networking.k8s.io,"
+    "Ingress.networking.k8s.io,HorizontalPodAutoscaler.autoscaling"
 )
 
 
@@ -84,14 +90,24 @@ def labelled(*names: str) -> str:
     return json.dumps({"items": [{"metadata": {"name": name}} for name in names]})
 
 
-def empties(kubectl: FakeKubectl, *namespaces: str, cascade: str = "background") -> None:
-    """Pods go first, and nobody makes them anew; here they are gone at once."""
+def empties(kubectl: FakeKubectl, *namespaces: str, cascade: str = "background", then: str = "") -> None:
+    """Pods go first, and nobody makes them anew; here they are gone at once. ``then``: as what makes them goes."""
     for namespace in namespaces:
         here = ("-n", namespace, "delete")
         chosen = (*CHOSEN, "--ignore-not-found")
-        kubectl.asked(*here, MAKERS, *chosen, f"--cascade={cascade}", "--wait=false")
+        kubectl.asked(*here, MAKERS, *chosen, f"--cascade={cascade}", "--wait=false", then=then)
         kubectl.asked(*here, "pods", *chosen, "--grace-period=1", "--wait=false")
         kubectl.asked("get", "pods", "-n", namespace, *CHOSEN, "-o", "json", out=labelled())
+
+
+def deletes_in(kubectl: FakeKubectl, namespace: str, kinds: str, **answer: Any) -> None:
+    """What of these kinds lies in a namespace is gone."""
+    kubectl.asked("-n", namespace, "delete", kinds, *CHOSEN, *GONE, "--ignore-not-found", timeout_s=310, **answer)
+
+
+def deletes_of_the_cluster(kubectl: FakeKubectl, kinds: str, **answer: Any) -> None:
+    """What of these kinds is the cluster's is going."""
+    kubectl.asked("delete", kinds, *CHOSEN, "--wait=false", "--ignore-not-found", timeout_s=310, **answer)
 
 
 def left(run_dir: Path) -> list[str]:
@@ -161,11 +177,11 @@ def test_a_kept_cluster_loses_just_what_the_run_made(
     kind: Program, kubectl: FakeKubectl, kept: ClusterState, run_dir: Path
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness", "b"))
-    kubectl.asked(*SCOPED, timeout_s=310)
+    deletes_of_the_cluster(kubectl, SCOPED_KINDS)
     empties(kubectl, "a")
-    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
+    deletes_in(kubectl, "a", KINDS)
     empties(kubectl, "harness", cascade="orphan")
-    kubectl.asked("delete", "namespaces", "b", "harness", "--ignore-not-found", *GONE, timeout_s=310)
+    kubectl.asked("delete", "namespaces", "b", "harness", *GONE, "--ignore-not-found", timeout_s=310)
     take_down(kept)
     # The directory is what the cluster's nodes show: another one of the same name would not be seen in them.
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]
@@ -176,11 +192,11 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
     kubectl: FakeKubectl, kept: ClusterState, run_dir: Path
 ) -> None:
     kubectl.asked(*NAMESPACES, out=labelled("harness"))
-    kubectl.asked(*SCOPED, timeout_s=310, err="first", code=1)
+    deletes_of_the_cluster(kubectl, SCOPED_KINDS, err="first", code=1)
     empties(kubectl, "a")
-    kubectl.asked("-n", "a", "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310, err="second", code=1)
+    deletes_in(kubectl, "a", KINDS, err="second", code=1)
     empties(kubectl, "harness", cascade="orphan")
-    kubectl.asked("delete", "namespaces", "harness", "--ignore-not-found", *GONE, timeout_s=310)
+    kubectl.asked("delete", "namespaces", "harness", *GONE, "--ignore-not-found", timeout_s=310)
     with pytest.raises(HarnessError, match=r"(?s)first.*second"):
         take_down(kept)
     assert "cluster.kubeconfig" in left(run_dir), "whoever tries again needs it"
@@ -188,14 +204,61 @@ def test_of_what_a_run_made_everything_is_tried_and_every_failure_is_told(
     assert not ClusterState.load(run_dir).ended
 
 
+def test_whatever_kind_was_made_is_removed_and_one_the_cluster_does_not_know_was_not(
+    kubectl: FakeKubectl, kept: ClusterState
+) -> None:
+    unknown = "error: the server doesn't have a resource type"
+    kinds = ("ConfigMap", "IngressClass.networking.k8s.io", "Lease.coordination.k8s.io", "Namespace")
+    further = ("PersistentVolume", "PodSecurityPolicy.policy", "PodTemplate")
+    kubectl.asked(*NAMESPACES, out=labelled("harness"))
+    deletes_of_the_cluster(kubectl, SCOPED_KINDS)
+    deletes_of_the_cluster(kubectl, "IngressClass.networking.k8s.io")
+    deletes_of_the_cluster(kubectl, "PodSecurityPolicy.policy", err=unknown, code=1)
+    empties(kubectl, "harness", cascade="orphan")
+    for namespace in ("a", "kube-system"):
+        empties(kubectl, namespace)
+        deletes_in(kubectl, namespace, KINDS)
+        deletes_in(kubectl, namespace, "Lease.coordination.k8s.io", err=unknown, code=1)
+        deletes_in(kubectl, namespace, "PodTemplate")
+    kubectl.asked("delete", "namespaces", "harness", *GONE, "--ignore-not-found", timeout_s=310)
+    take_down(replace(kept, kinds=(*kinds, *further), beyond=("kube-system",)))
+
+
+def test_a_further_kind_that_cannot_be_removed_is_told(their_kubectl: FakeKubectl, lent: ClusterState) -> None:
+    for namespace in ("a", "harness"):
+        empties(their_kubectl, namespace)
+        deletes_in(their_kubectl, namespace, KINDS)
+        deletes_in(their_kubectl, namespace, "PodTemplate", err=f"forbidden in {namespace}", code=1)
+    with pytest.raises(HarnessError, match=r"forbidden in a; .*forbidden in harness"):
+        take_down(replace(lent, kinds=("PodTemplate", "IngressClass.networking.k8s.io")))
+
+
+def test_an_operators_own_objects_go_before_what_it_makes_of_them(
+    kubectl: FakeKubectl, kept: ClusterState, tmp_path: Path
+) -> None:
+    monitors, prometheuses = (f"{kind}.monitoring.coreos.com" for kind in ("ServiceMonitor", "Prometheus"))
+    kubectl.asked(*NAMESPACES, out=labelled("harness"))
+    deletes_of_the_cluster(kubectl, SCOPED_KINDS)
+    for namespace in ("a", "harness"):
+        deletes_in(kubectl, namespace, monitors, then=f"echo monitors {namespace} >> {tmp_path}/gone")
+        deletes_in(kubectl, namespace, prometheuses, then=f"echo prometheuses {namespace} >> {tmp_path}/gone")
+    empties(kubectl, "harness", cascade="orphan", then=f"cp {tmp_path}/gone {tmp_path}/before")
+    empties(kubectl, "a")
+    deletes_in(kubectl, "a", KINDS)
+    kubectl.asked("delete", "namespaces", "harness", *GONE, "--ignore-not-found", timeout_s=310)
+    take_down(replace(kept, kinds=(prometheuses, monitors)))
+    before = (tmp_path / "before").read_text(encoding="utf-8").splitlines()
+    assert sorted(before) == ["monitors a", "monitors harness", "prometheuses a", "prometheuses harness"]
+
+
 def test_namespaces_that_cannot_be_listed_keep_nothing_from_being_tried(
     kubectl: FakeKubectl, kept: ClusterState
 ) -> None:
     kubectl.asked(*NAMESPACES, err="no list", code=1)
-    kubectl.asked(*SCOPED, timeout_s=310)
+    deletes_of_the_cluster(kubectl, SCOPED_KINDS)
     for namespace in ("a", "harness"):
         empties(kubectl, namespace)
-        kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
+        deletes_in(kubectl, namespace, KINDS)
     with pytest.raises(HarnessError, match="no list"):
         take_down(kept)
 
@@ -205,7 +268,7 @@ def test_in_a_lent_cluster_nothing_is_asked_for_outside_the_lent_namespaces(
 ) -> None:
     for namespace in ("a", "harness"):
         empties(their_kubectl, namespace)
-        their_kubectl.asked("-n", namespace, "delete", KINDS, *CHOSEN, "--ignore-not-found", *GONE, timeout_s=310)
+        deletes_in(their_kubectl, namespace, KINDS)
     take_down(lent)
     assert left(run_dir) == ["environment.json", "gpu", "timeline.jsonl"]
 

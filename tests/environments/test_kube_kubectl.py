@@ -173,6 +173,28 @@ def test_warnings_of_a_call_that_succeeds_are_none_of_its_output(kubectl: FakeKu
     assert cluster.run("version") == b"v1\n"
 
 
+def test_of_some_objects_those_that_are_there_are_found_by_their_names_alone(
+    kubectl: FakeKubectl, cluster: Kubectl
+) -> None:
+    call = ("get", "-f", "-", "--ignore-not-found", "-o", "json")
+    there = {"kind": "Service", "metadata": {"name": "s", "namespace": "n", "labels": {"a": "b"}}}
+    kubectl.asked(*call, timeout_s=120, out=json.dumps({"kind": "List", "items": [there]}))
+    kubectl.asked(*call, timeout_s=120)
+    named = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"}}
+    large = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+    asked = [{**named, "spec": {}}, {**large, "metadata": {**large["metadata"], "labels": {}}, "data": {"x": "y" * 9}}]
+    assert cluster.existing(asked) == [there]
+    assert cluster.existing(asked) == []
+    assert json.loads(kubectl.given())["items"] == [named, large]
+
+
+def test_objects_of_which_one_cannot_be_looked_for_are_an_error(kubectl: FakeKubectl, cluster: Kubectl) -> None:
+    call = ("get", "-f", "-", "--ignore-not-found", "-o", "json")
+    kubectl.asked(*call, timeout_s=120, out='{"items": []}', err="Error from server (Forbidden): no", code=1)
+    with pytest.raises(HarnessError, match="Forbidden"):
+        cluster.existing([{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}])
+
+
 @pytest.mark.parametrize("said", ["", "<html>", "[1"])
 def test_an_answer_that_is_no_json_is_an_error_of_the_harness(
     kubectl: FakeKubectl, cluster: Kubectl, said: str

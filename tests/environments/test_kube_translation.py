@@ -273,7 +273,32 @@ def test_the_namespace_every_cluster_has_is_not_made(load: Load, metadata: str) 
     stack = load(job(metadata=metadata))
     made = translated(stack)
     assert "Namespace/default" not in titles(made)
-    assert find(made, "Job", "job")["metadata"].get("namespace") in ("default", None)
+    assert find(made, "Job", "job")["metadata"]["namespace"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "where"),
+    [
+        ("v1", "ConfigMap", {"namespace": "default"}),
+        ("networking.k8s.io/v1", "NetworkPolicy", {"namespace": "default"}),
+        ("v1", "PersistentVolume", {}),
+        ("node.k8s.io/v1", "RuntimeClass", {}),
+        ("networking.k8s.io/v1", "IngressClass", {}),
+    ],
+)
+@pytest.mark.parametrize("written", ["", ", namespace: null"])
+def test_what_lies_in_a_namespace_says_in_which_and_what_is_the_clusters_in_none(
+    load: Load, version: str, kind: str, where: dict[str, str], written: str
+) -> None:
+    made = translated(load(f"{{apiVersion: {version}, kind: {kind}, metadata: {{name: x{written}}}, spec: {{}}}}"))
+    assert find(made, kind, "x")["metadata"] == {"name": "x", "labels": {MANAGED: "run-1"}, **where}
+
+
+def test_a_namespace_that_is_written_at_something_of_the_clusters_is_not_made(load: Load) -> None:
+    role = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: r, namespace: x}, rules: []}"
+    made = translated(load(role))
+    assert "namespace" not in find(made, "ClusterRole", "r")["metadata"]
+    assert "Namespace/x" not in titles(made)
 
 
 def test_what_a_prometheus_without_a_namespace_becomes_lies_where_kubectl_puts_it(tmp_path: Path) -> None:
@@ -439,6 +464,29 @@ def test_an_operators_objects_stay_where_an_operator_is(shipped: Stack) -> None:
         "team": "model-serving",
         MANAGED: "run-1",
     }
+
+
+def test_all_pods_and_claims_are_labelled_whoever_makes_them(shipped: Stack) -> None:
+    made = translated(shipped)
+    templates = [each["spec"]["template"] for each in made.objects if each["kind"] in POD_KINDS]
+    assert len(templates) == len(shipped.workloads)
+    assert {each["metadata"]["labels"][MANAGED] for each in templates} == {"run-1"}
+    by_operator = translated(shipped, by_operator=True)
+    operated = [each["spec"] for each in by_operator.objects if each["kind"] in ("Prometheus", "Alertmanager")]
+    assert len(operated) == 2
+    assert all(spec["podMetadata"]["labels"][MANAGED] == "run-1" for spec in operated)
+    claims = [spec["storage"]["volumeClaimTemplate"] for spec in operated if "storage" in spec]
+    assert claims
+    assert {each["metadata"]["labels"][MANAGED] for each in claims} == {"run-1"}
+
+
+@pytest.mark.parametrize("written", ["", "podMetadata: null", "podMetadata: {labels: {team: a}, annotations: {b: c}}"])
+def test_an_operators_pods_keep_what_is_said_of_them(tmp_path: Path, written: str) -> None:
+    (tmp_path / "p.yaml").write_text(PROMETHEUS.replace("spec: {}", f"spec: {{{written}}}"), encoding="utf-8")
+    made = translated(with_receiver(load_stack(tmp_path)), by_operator=True)
+    told = find(made, "Prometheus", "p")["spec"]["podMetadata"]
+    kept = {"labels": {"team": "a", MANAGED: "run-1"}, "annotations": {"b": "c"}}
+    assert told == (kept if "team" in written else {"labels": {MANAGED: "run-1"}})
 
 
 RECEIVER = """

@@ -504,6 +504,15 @@ def test_watch_waits_for_stragglers_where_something_may_still_be_under_way(fake:
     assert fake.calls().count(PS) > 1
 
 
+def test_a_watch_that_has_ended_is_told_and_can_be_ended_all_the_same(fake: FakeDocker, tmp_path: Path) -> None:
+    watch = start_watch(NODE, tmp_path / "watch.log")
+    watch.process.kill()
+    watch.process.wait()
+    with pytest.raises(HarnessError, match=r"has ended; node/docker-watch\.log says why"):
+        watch.all_made()
+    watch.end()
+
+
 def test_a_node_ends_with_whoever_holds_its_lifeline_even_when_it_did_not_see_its_parent_go() -> None:
     lifeline = new_lifeline()
     process = subprocess.Popen(

@@ -84,7 +84,10 @@ def _build(reference: str, build: Path, base: str) -> None:
 def _docker(
     *arguments: str, timeout_s: float, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Docker's answer, both streams in ``stdout``. Raises HarnessError when it is not there or takes too long."""
+    """Docker's answer, both streams in ``stdout``. A terminal's Ctrl-C ends it at once: a build leaves nothing behind.
+
+    Raises HarnessError when it is not there or takes too long.
+    """
     try:
         return subprocess.run(
             ["docker", *arguments],

@@ -17,9 +17,10 @@ from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
+from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.pods import ClusterPod, list_pods
 from harness.environments.kube.state import ClusterState
-from harness.environments.kube.vocabulary import ACCOUNT, REPLICAS, TOUCHED, labelled
+from harness.environments.kube.vocabulary import ACCOUNT, MANAGED, REPLICAS, TOUCHED, labelled
 from harness.environments.kube.volumes import config_file, volume_of, volume_path
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
@@ -191,7 +192,11 @@ class Cluster:
         return Path(self.state.gpu_file) if self.state.gpu_file else None
 
     def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
-        """The harness's own objects are there, with the run's label. Raises HarnessError."""
+        """The harness's own objects are there, with the run's label. Raises HarnessError, and InputError where it was
+        lent a namespace in which others have some of that name.
+        """
+        if self.state.lent:
+            require_free(self._kubectl, objects, self.state.run_label)
         self._kubectl.apply(labelled(each, self.state.run_label) for each in objects)
 
     def delete(self, objects: Sequence[Mapping[str, Any]]) -> None:
@@ -237,9 +242,10 @@ class Cluster:
             raise HarnessError(f"the cluster cannot be asked for {path}: {error}") from error
 
     def _pods(self) -> tuple[ClusterPod, ...]:
-        """The stack's pods: those of the load are none of it."""
+        """The stack's pods: those of the load are none of it, nor is what else runs in a namespace that was lent."""
         found = list_pods(self.state.proxy, self.state.namespaces)
-        return tuple(pod for pod in found if pod.labels.get(_COMPONENT) not in _LOAD)
+        made = [pod for pod in found if pod.labels.get(MANAGED) == self.state.run_label]
+        return tuple(pod for pod in made if pod.labels.get(_COMPONENT) not in _LOAD)
 
     def _pod(self, name: str, namespace: str) -> ClusterPod:
         found = next((pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace)), None)
@@ -264,12 +270,13 @@ class Cluster:
 
 
 def cluster_exists(state: ClusterState) -> bool:
-    """Whether the cluster of this state is there; of somebody else's, whether the harness still has things in it."""
+    """Whether the cluster of this state is there; of one that outlives the run, whether the run's things may be."""
     if state.ended:
         return False
     if state.cluster and not state.keep:
         return KindCluster(state.cluster, Path(state.kubeconfig)).exists()
-    return Path(state.account_kubeconfig).exists()
+    # This copy is there before anything is made, and goes once all of it is removed; the account's may be gone before.
+    return Path(state.kubeconfig).exists()
 
 
 def _ordinal(pod: ClusterPod) -> tuple[int, str]:

@@ -5,22 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_OF_NO_NAMESPACE = frozenset(
-    {
-        "APIService",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "StorageClass",
-        "ValidatingWebhookConfiguration",
-    }
-)
+from harness.environments.kube.kinds import lies_in_namespace
 
 
 def confine(objects: Sequence[dict[str, Any]], namespaces: Sequence[str], notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -34,16 +19,16 @@ def confine(objects: Sequence[dict[str, Any]], namespaces: Sequence[str], notes:
             for namespace in namespaces:
                 yield from _inside(each, roles[each["roleRef"]["name"]], namespace)
             notes.append(f"ClusterRoleBinding/{name}: a RoleBinding in each namespace instead")
-        elif kind == "RoleBinding" and each["roleRef"]["kind"] == "ClusterRole" and each["roleRef"]["name"] in roles:
-            yield from _inside(each, roles[each["roleRef"]["name"]], each["metadata"].get("namespace", "default"))
         elif kind in ("ClusterRole", "Namespace"):
             continue
-        elif kind in _OF_NO_NAMESPACE:
+        elif not lies_in_namespace(kind):
             notes.append(f"{kind}/{name}: left out, it belongs to the cluster as a whole")
-        elif (where := each["metadata"].get("namespace", "default")) in namespaces:
-            yield each
-        else:
+        elif (where := each["metadata"].get("namespace", "default")) not in namespaces:
             notes.append(f"{kind}/{name}: left out, it lies in {where}, which the harness was not lent")
+        elif kind == "RoleBinding" and each["roleRef"]["kind"] == "ClusterRole" and each["roleRef"]["name"] in roles:
+            yield from _inside(each, roles[each["roleRef"]["name"]], where)
+        else:
+            yield each
 
 
 def _inside(binding: Mapping[str, Any], role: Mapping[str, Any], namespace: str) -> Iterator[dict[str, Any]]:

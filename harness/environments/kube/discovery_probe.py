@@ -16,7 +16,13 @@ def knows_kubernetes(image: str) -> bool:
     argv = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", script]
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HarnessError(f"{image}: cannot be asked what it can discover: {error}") from error

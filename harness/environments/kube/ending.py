@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from harness.environments.kube.api_proxy import ApiProxy
 from harness.environments.kube.clearing import clear_pods
 from harness.environments.kube.kind_cluster import KindCluster
+from harness.environments.kube.kinds import OPERATOR_GROUP, lies_in_namespace
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.vocabulary import MANAGED
@@ -20,13 +22,19 @@ from harness.errors import HarnessError
 _DELETE_S = 300.0
 # With all that belongs to it, and not before that is gone too.
 _GONE = ("--cascade=foreground", "--wait=true", f"--timeout={_DELETE_S:g}s")
-# What the harness makes outside of any namespace.
-_CLUSTER_SCOPED = "clusterroles,clusterrolebindings,storageclasses,priorityclasses"
-# What a stack and the harness put into namespaces that are somebody else's.
-_NAMESPACED = (
-    "deployments,statefulsets,daemonsets,jobs,pods,services,endpoints,configmaps,secrets,persistentvolumeclaims,"
-    "serviceaccounts,roles,rolebindings,networkpolicies,ingresses,horizontalpodautoscalers,poddisruptionbudgets,cronjobs"
+# What a cluster certainly knows of what a stack and the harness make outside of any namespace, and in those of others.
+_CLUSTER_SCOPED = (
+    *("ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io"),
+    *("StorageClass.storage.k8s.io", "PriorityClass.scheduling.k8s.io", "PersistentVolume"),
 )
+_NAMESPACED = (
+    *("Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Job.batch", "CronJob.batch", "Pod", "Service"),
+    *("Endpoints", "ConfigMap", "Secret", "PersistentVolumeClaim", "ServiceAccount", "LimitRange", "ResourceQuota"),
+    *("Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io", "PodDisruptionBudget.policy"),
+    *("NetworkPolicy.networking.k8s.io", "Ingress.networking.k8s.io", "HorizontalPodAutoscaler.autoscaling"),
+)
+# What kubectl says of a kind that the cluster does not know: then nothing of it was made.
+_UNKNOWN_KIND = "doesn't have a resource type"
 
 
 def take_down(state: ClusterState) -> None:
@@ -77,22 +85,48 @@ def _remove_made(state: ClusterState) -> None:
     chosen = f"{MANAGED}={state.run_label}"
     failures: list[str] = []
     own: set[str] = set()
-    calls: list[tuple[str, ...]] = []
     if not state.lent:
         with _told(failures):
             own = {each["metadata"]["name"] for each in admin.get("namespaces", "-l", chosen)["items"]}
-        calls.append(("delete", _CLUSTER_SCOPED, "-l", chosen, "--wait=false"))
+        for kinds in _apart(state.kinds, _CLUSTER_SCOPED):
+            with _told(failures):
+                _delete(admin, kinds, "-l", chosen, "--wait=false")
     namespaces = (*state.namespaces, *state.beyond)
+    # An operator makes anew what is gone while its own objects are there.
+    for namespace, kind in product(namespaces, filter(_is_operators, state.kinds)):
+        with _told(failures):
+            _delete(admin, kind, "-l", chosen, *_GONE, namespace=namespace)
     others = [each for each in namespaces if each not in own]
     for cascade, group in (("orphan", [each for each in namespaces if each in own]), ("background", others)):
         with _told(failures):
             clear_pods(admin, group, chosen, cascade=cascade)
-    for namespace in others:
-        calls.append(("-n", namespace, "delete", _NAMESPACED, "-l", chosen, "--ignore-not-found", *_GONE))
-    if own:
-        calls.append(("delete", "namespaces", *sorted(own), "--ignore-not-found", *_GONE))
-    for call in calls:
+    further = [kind for kind in state.kinds if not _is_operators(kind)]
+    for namespace, kinds in product(others, _apart(further, _NAMESPACED)):
         with _told(failures):
-            admin.run(*call, timeout_s=_DELETE_S + 10)
+            _delete(admin, kinds, "-l", chosen, *_GONE, namespace=namespace)
+    if own:
+        with _told(failures):
+            _delete(admin, "namespaces", *sorted(own), *_GONE)
     if failures:
         raise HarnessError("; ".join(failures))
+
+
+def _apart(made: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The known kinds, for one call, and for one each those of the same scope that were made beside them."""
+    in_namespace = lies_in_namespace(known[0])
+    further = [kind for kind in made if lies_in_namespace(kind) == in_namespace and kind not in (*known, "Namespace")]
+    return [",".join(known), *further]
+
+
+def _is_operators(kind: str) -> bool:
+    return kind.endswith(f".{OPERATOR_GROUP}")
+
+
+def _delete(admin: Kubectl, kinds: str, *which: str, namespace: str | None = None) -> None:
+    """Raises HarnessError; not for a single kind that the cluster does not know."""
+    where = ("-n", namespace) if namespace else ()
+    try:
+        admin.run(*where, "delete", kinds, *which, "--ignore-not-found", timeout_s=_DELETE_S + 10)
+    except HarnessError as error:
+        if "," in kinds or _UNKNOWN_KIND not in str(error):
+            raise

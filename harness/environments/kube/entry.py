@@ -44,7 +44,14 @@ def entry_address(node: str) -> str:
     """``host:port`` on this machine that leads to a node's port. Raises HarnessError where none does."""
     command = ["docker", "port", node, f"{NODE_PORT}/tcp"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HarnessError(f"{' '.join(command)}: {error}") from error
     found = re.search(rf"^{re.escape(_HOST)}:\d+$", done.stdout, re.MULTILINE)

@@ -15,8 +15,10 @@ from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.entry import entry_service
 from harness.environments.kube.installation import EVERY_CLUSTERS, OWN_IMAGE, Installation
+from harness.environments.kube.kinds import kubectl_kind
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.kubelet_service import kubelet_endpoints
+from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.operator import choose_form
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
@@ -129,15 +131,18 @@ class ClusterEnvironment:
         not ready, why, and its last lines; HarnessError when the cluster itself cannot be had.
         """
         clock = RunClock.start()
-        built = build_images(self._images.values(), progress=progress)
-        watch()
+        try:
+            built = build_images(self._images.values(), progress=progress)
+        finally:
+            watch()  # the signal that ended a build is meant for this process, too
         self._begun = True
         self._state.save()  # from here on another process can find what is to be taken down
         admin = self._source.open(self._state.namespaces, progress=progress, watch=watch)
         progress(f"the cluster is ready after {clock.now_s():.0f} s")
-        self._source.give(built, progress=progress)
-        watch()
-        self._prepare_gpu()
+        try:
+            self._source.give(built, progress=progress)
+        finally:
+            watch()
         notes = self._install(admin, progress)
         self._wait_ready(timeout_s=timeout_s, progress=progress, watch=watch)
         self._state = replace(
@@ -162,7 +167,6 @@ class ClusterEnvironment:
             make_gpu(path, time_scale=self._state.time_scale)
         gpu = "simulated" if path is not None else "what the cluster's nodes have"
         self._state = replace(self._state, gpu=gpu, gpu_file=str(path or ""))
-        self._state.save()
 
     def _install(self, admin: Kubectl, progress: Callable[[str], None]) -> tuple[str, ...]:
         """The stack and the harness's account are in the cluster, and the API can be read from here. The result is what
@@ -179,7 +183,11 @@ class ClusterEnvironment:
             nodes = admin.get("nodes")["items"]
             objects += [labelled(each, self._state.run_label) for each in kubelet_endpoints(self._stack, nodes)]
         objects += [labelled(each, self._state.run_label) for each in self._entry]
-        self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces))
+        if self._state.lent:
+            require_free(admin, objects, self._state.run_label)
+        self._prepare_gpu()
+        kinds = tuple(sorted({kubectl_kind(each) for each in objects}))
+        self._state = replace(self._state, beyond=_beyond(objects, self._state.namespaces), kinds=kinds)
         self._state.save()  # what lies there has to be found again, whatever happens from here on
         admin.apply(objects)
         progress(f"{len(objects)} objects are in the cluster")
@@ -203,7 +211,8 @@ class ClusterEnvironment:
         return (form.why, *notes)
 
     def _installation(self) -> Installation:
-        return Installation(self._stack, self._images, self._state, own=self._mapping.resolve(OWN_IMAGE))
+        state = replace(self._state, gpu_file=str(self._source.gpu_file or ""))
+        return Installation(self._stack, self._images, state, own=self._mapping.resolve(OWN_IMAGE))
 
     def _notes(self) -> list[str]:
         ignored = [f"{each}: needs a controller that is not here" for each in self._stack.ignored if _unknown(each)]

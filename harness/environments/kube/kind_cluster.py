@@ -111,9 +111,8 @@ class KindCluster:
             there = _images_on(node)
             missing = [image for image in images if image not in there]
             if missing:
-                _output(
-                    ["kind", "load", "docker-image", *missing, "--name", self.name, "--nodes", node], timeout_s=_LOAD_S
-                )
+                argv = ["kind", "load", "docker-image", *missing, "--name", self.name, "--nodes", node]
+                _output(argv, timeout_s=_LOAD_S, interruptible=True)
 
     def write_kubeconfig(self) -> None:
         """Writes the kubeconfig of a cluster that is there already."""
@@ -183,10 +182,18 @@ def _end_kind() -> None:
                 process.kill()
 
 
-def _output(argv: list[str], *, timeout_s: float = _COMMAND_S) -> str:
+def _output(argv: list[str], *, timeout_s: float = _COMMAND_S, interruptible: bool = False) -> str:
+    """``interruptible``: whether a terminal's Ctrl-C ends it too, which else is the harness's to answer."""
     shown = " ".join(argv[:3])
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            start_new_session=not interruptible,
+        )
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error
     except OSError as error:

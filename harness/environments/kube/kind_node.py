@@ -92,6 +92,7 @@ class KindNode:
                 capture_output=True,
                 timeout=timeout_s,
                 check=False,
+                start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer: this may be an undo
             )
         except (subprocess.TimeoutExpired, OSError) as error:
             raise HarnessError(f"node {self.name}: {error}") from error

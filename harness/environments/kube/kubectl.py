@@ -45,6 +45,7 @@ class Kubectl:
                 capture_output=True,
                 timeout=timeout_s + 5,
                 check=False,
+                start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer: it may be taking down
             )
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error
@@ -58,12 +59,19 @@ class Kubectl:
 
     def get(self, *args: str, timeout_s: float = _TIMEOUT_S) -> Any:
         """What ``kubectl get ARGS -o json`` answers. Raises HarnessError."""
-        answer = self.run("get", *args, "-o", "json", timeout_s=timeout_s)
-        try:
-            return json.loads(answer)
-        except ValueError as error:
-            shown = answer[:200].decode(errors="replace")
-            raise HarnessError(f"kubectl get {' '.join(args)}: got {shown!r}, need JSON") from error
+        return _parse(self.run("get", *args, "-o", "json", timeout_s=timeout_s), args)
+
+    def existing(self, objects: Iterable[Mapping[str, Any]], *, timeout_s: float = 120.0) -> list[dict[str, Any]]:
+        """Those of the objects that are there, as the cluster has them. Raises HarnessError when one cannot be looked
+        for.
+        """
+        items = [{**_named(each), "metadata": _named(each["metadata"])} for each in objects]
+        args = ("-f", "-", "--ignore-not-found")
+        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+        answer = self.run("get", *args, "-o", "json", given=given, timeout_s=timeout_s)
+        # Where none is there, kubectl says nothing at all.
+        found: list[dict[str, Any]] = _parse(answer, args)["items"] if answer.strip() else []
+        return found
 
     def apply(self, objects: Iterable[Mapping[str, Any]], *, timeout_s: float = 120.0) -> None:
         """The objects are there, made or changed in their order. Raises HarnessError naming those refused."""
@@ -87,6 +95,19 @@ class Kubectl:
         # A file's content may be more than a command line holds.
         call = ("-n", namespace, "patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
         self.run(*call, given=json.dumps(change).encode())
+
+
+def _parse(answer: bytes, args: Sequence[str]) -> Any:
+    try:
+        return json.loads(answer)
+    except ValueError as error:
+        shown = answer[:200].decode(errors="replace")
+        raise HarnessError(f"kubectl get {' '.join(args)}: got {shown!r}, need JSON") from error
+
+
+def _named(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an object says which one it is: its content may be large."""
+    return {key: part[key] for key in ("apiVersion", "kind", "name", "namespace") if key in part}
 
 
 def _is_large(manifest: Mapping[str, Any]) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.shared_gpu import gpu_of_nodes
 from harness.environments.kube.source import ClusterChoice, Progress, Watch
-from harness.environments.kube.vocabulary import ALLOWED
+from harness.environments.kube.vocabulary import ALLOWED, MANAGED, Manifest
 from harness.errors import HarnessError, InputError, Mistake
 
 
@@ -95,6 +95,42 @@ def require_lent(choice: ClusterChoice) -> None:
         mistakes.append(Mistake("--load-outside", "", problem))
     if mistakes:
         raise InputError(mistakes)
+
+
+def require_free(admin: Kubectl, objects: Sequence[Manifest], run: str) -> None:
+    """Raises InputError naming all that is there already under the name of one of these objects, or of a claim that
+    one would take up, and is not of this ``run``: kubectl would take it over, and the end of the run delete it.
+
+    Nothing is touched. Raises HarnessError when the cluster cannot be asked.
+    """
+    wanted = [*objects, *(claim for each in objects for claim in _claims(each))]
+    mistakes = []
+    for each in admin.existing(wanted):
+        metadata = each["metadata"]
+        of = (metadata.get("labels") or {}).get(MANAGED)
+        if of != run:
+            advice = (
+                f"is there already, of the run {of}: `harness down` with its directory removes it"
+                if of
+                else "is there already and is not the harness's; lend a namespace in which the stack does not run"
+            )
+            mistakes.append(
+                Mistake("--namespace", metadata["namespace"], f"{each['kind']} {metadata['name']} {advice}")
+            )
+    if mistakes:
+        raise InputError(mistakes)
+
+
+def _claims(manifest: Manifest) -> Iterator[Manifest]:
+    """The claims that a StatefulSet's pods would use as they find them, with what is on their volumes."""
+    if manifest["kind"] != "StatefulSet":
+        return
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    for template in spec.get("volumeClaimTemplates", []):
+        for number in range(spec.get("replicas", 1)):
+            name = f"{template['metadata']['name']}-{metadata['name']}-{number}"
+            where = {"name": name, "namespace": metadata["namespace"]}
+            yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": where}
 
 
 def _namespaces(admin: Kubectl) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ class ClusterState:
 
     ``cluster``: the kind cluster's name; empty for a cluster that is not the harness's own. ``keep``: whether the
     cluster outlives the run. ``namespaces``: where the stack and the harness act; ``own_namespace``: where the harness
-    keeps what is its own; ``beyond``: further ones in which objects of the stack lie, and no pods. ``lent``: the
-    cluster is somebody else's. ``proxy``: the URL at which
-    ``kubectl proxy`` gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
+    keeps what is its own; ``beyond``: further ones in which objects of the stack lie, and no pods. ``kinds``: of all
+    objects that were made. ``lent``: the cluster is somebody else's. ``proxy``: the URL at which ``kubectl proxy``
+    gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
     ``namespace/workload/volume`` → the ConfigMap behind it. ``entry``: ``host:port`` on this machine that leads to the
     Service that gets the load; empty where load comes from pods. ``own_image``: of the harness's own package, which the
     load's pods run. ``gpu_file``: the simulated devices' state; empty without.
@@ -47,6 +47,7 @@ class ClusterState:
     gpu: str
     gpu_file: str
     beyond: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     prometheus_path: str = ""
     prometheus_pod: str = ""
     alertmanager_paths: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class ClusterState:
         """Raises HarnessError when the directory holds no cluster environment."""
         raw = read_description(run_dir)
         try:
-            for name in ("namespaces", "beyond", "alertmanager_paths", "receiver_paths", "not_exercised"):
+            for name in ("namespaces", "beyond", "kinds", "alertmanager_paths", "receiver_paths", "not_exercised"):
                 raw[name] = tuple(raw[name])
             return cls(**raw)
         except (KeyError, TypeError) as error:

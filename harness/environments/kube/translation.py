@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.environments.kube.confinement import confine
+from harness.environments.kube.kinds import OPERATOR_GROUP, lies_in_namespace
 from harness.environments.kube.operated import operated_objects
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
@@ -16,7 +17,8 @@ from harness.stack import Rendered, Stack, Workload
 
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 _WORKLOADS = (*_CONTROLLERS, "Pod")
-_OPERATOR_GROUP = "monitoring.coreos.com/"
+# Of these the operator makes pods.
+_OPERATED = ("Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler")
 # API groups whose objects every cluster knows what to do with. Those of others need definitions and a controller, and
 # a webhook whose server is missing would keep all else out.
 _SERVED_GROUPS = frozenset(
@@ -120,7 +122,7 @@ def _wanted_class(stack: Stack, program: str) -> str | None:
 
 
 def _is_operators(document: Manifest) -> bool:
-    return str(document.get("apiVersion", "")).startswith(_OPERATOR_GROUP)
+    return str(document.get("apiVersion", "")).startswith(f"{OPERATOR_GROUP}/")
 
 
 def _is_served(document: Manifest, notes: list[str]) -> bool:
@@ -189,8 +191,12 @@ def _capture_service(receiver: Workload) -> dict[str, Any]:
 
 def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> dict[str, Any]:
     """A written object with what this run changes in it."""
-    kind = document["kind"]
-    title = f"{kind}/{document['metadata']['name']}"
+    kind, metadata = document["kind"], document["metadata"]
+    title = f"{kind}/{metadata['name']}"
+    if lies_in_namespace(kind):  # written down, since the namespace of the kubeconfig's context may be another one
+        metadata["namespace"] = metadata.get("namespace") or "default"
+    else:
+        metadata.pop("namespace", None)
     if kind in _WORKLOADS:
         spec = document["spec"] if kind == "Pod" else document["spec"]["template"]["spec"]
         _adapt_pod(spec, title, additions, notes)
@@ -252,22 +258,30 @@ def _compress(holder: dict[str, Any], key: str, time_scale: float) -> None:
 
 
 def _finish(each: dict[str, Any], additions: Additions) -> None:
-    """What every object of a run gets, whoever wrote it: the run's label, also on the claims a StatefulSet makes of its
-    templates and leaves behind; and the images of this place.
+    """What every object of a run gets, whoever wrote it: the run's label, also on all that a controller makes of it,
+    which has to be found by it too; and the images of this place.
     """
-    for labelled in (each, *(each["spec"].get("volumeClaimTemplates", []) if each["kind"] == "StatefulSet" else [])):
-        metadata = labelled.setdefault("metadata", {})
+    for made in (each, *_made_of(each)):
+        metadata = made.setdefault("metadata", {})
         metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
     if each["kind"] not in _WORKLOADS:
         return
-    if each["kind"] != "Pod":
-        # What the controller makes has to be found by the label too: a claim outlives its StatefulSet.
-        for made in (each["spec"]["template"], *each["spec"].get("volumeClaimTemplates", [])):
-            made.setdefault("metadata", {})
-            made["metadata"]["labels"] = {**(made["metadata"].get("labels") or {}), MANAGED: additions.run}
     spec = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]
     for container in (*spec.get("initContainers", []), *spec["containers"]):
         reference, pull = additions.image(container["image"])
         container["image"] = reference
         if not pull:
             container["imagePullPolicy"] = "Never"
+
+
+def _made_of(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The templates of what controllers and the operator make of an object: pods, and claims, which outlive them."""
+    if each["kind"] in _CONTROLLERS:
+        yield each["spec"]["template"]
+        yield from each["spec"].get("volumeClaimTemplates", [])
+    elif each["kind"] in _OPERATED:
+        spec = each.setdefault("spec", {})
+        spec["podMetadata"] = spec.get("podMetadata") or {}
+        yield {"metadata": spec["podMetadata"]}
+        claim = (spec.get("storage") or {}).get("volumeClaimTemplate")
+        yield from [claim] if claim else []

@@ -54,17 +54,21 @@ def find_docker() -> Docker:
     return Docker(program, host, version)
 
 
-def ask(*arguments: str, host: str | None = None, timeout_s: float = _TIMEOUT_S) -> str:
+def ask(*arguments: str, host: str | None = None, timeout_s: float = _TIMEOUT_S, interruptible: bool = False) -> str:
     """What a Docker command printed. Raises HarnessError with its last line when it fails."""
-    answer = run(*arguments, host=host, timeout_s=timeout_s)
+    answer = run(*arguments, host=host, timeout_s=timeout_s, interruptible=interruptible)
     if answer.returncode != 0:
         lines = [line for line in (answer.stdout + answer.stderr).splitlines() if line.strip()]
         raise HarnessError(f"docker {' '.join(arguments[:2])}: {lines[-1] if lines else 'failed without a word'}")
     return answer.stdout
 
 
-def run(*arguments: str, host: str | None = None, timeout_s: float = _TIMEOUT_S) -> subprocess.CompletedProcess[str]:
-    """A Docker command that has ended, however. Raises HarnessError when it cannot be run or does not end."""
+def run(
+    *arguments: str, host: str | None = None, timeout_s: float = _TIMEOUT_S, interruptible: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """A Docker command that has ended, however. ``interruptible``: whether a terminal's Ctrl-C ends it too, which else
+    is the harness's to answer. Raises HarnessError when it cannot be run or does not end.
+    """
     try:
         return subprocess.run(
             [_PROGRAM, *arguments],
@@ -75,6 +79,7 @@ def run(*arguments: str, host: str | None = None, timeout_s: float = _TIMEOUT_S)
             env={**os.environ, **({"DOCKER_HOST": host} if host else {})},
             timeout=timeout_s,
             check=False,
+            start_new_session=not interruptible,
         )
     except OSError as error:
         raise HarnessError(f"cannot run docker: {error.strerror}") from error

@@ -88,7 +88,8 @@ def have_images(
                 raise HarnessError(f"image {image.reference} is not in Docker, and nothing is pulled (pull: never)")
             progress(f"image {image.reference} is being pulled")
             try:
-                ask("pull", "--quiet", image.reference, host=docker.host, timeout_s=_PULL_TIMEOUT_S)
+                pull = ("pull", "--quiet", image.reference)
+                ask(*pull, host=docker.host, timeout_s=_PULL_TIMEOUT_S, interruptible=True)
             except HarnessError as error:
                 raise HarnessError(
                     f"image {image.reference}: {error}; `--images offline` builds it from Debian's packages, a mapping "

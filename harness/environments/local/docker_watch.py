@@ -33,9 +33,16 @@ class Watch:
     lifeline: Lifeline
 
     def all_made(self) -> None:
-        """Nothing more will be made: the watch need not wait for what may still be under way."""
-        self.lifeline.held.write(_ALL_MADE)
-        self.lifeline.held.flush()
+        """Nothing more will be made: the watch need not wait for what may still be under way.
+
+        Raises HarnessError when it has ended: nothing would remove the containers of a harness that is killed.
+        """
+        try:
+            self.lifeline.held.write(_ALL_MADE)
+        except BrokenPipeError as error:
+            raise HarnessError(
+                "the watch over the node's containers has ended; node/docker-watch.log says why"
+            ) from error
 
     def end(self) -> None:
         """There is nothing left to watch."""

@@ -29,4 +29,5 @@ class Lifeline:
 def new_lifeline() -> Lifeline:
     """A lifeline whose both ends are here."""
     watched, held = os.pipe()
-    return Lifeline(os.fdopen(held, "wb"), os.fdopen(watched, "rb"))
+    # Without a buffer, in which what could not be written would wait for the release, and fail that.
+    return Lifeline(os.fdopen(held, "wb", buffering=0), os.fdopen(watched, "rb"))

@@ -1,7 +1,8 @@
-"""What a cluster's API says, as faults ask for it."""
+"""What a cluster's API says, as faults ask for it, and how its nodes are reached; docker is a script."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
+from tests.environments.test_kube_kubectl import Program, on_path
 
 
 def raw_pod(name: str = "app-1", **status: Any) -> dict[str, Any]:
@@ -94,9 +96,39 @@ def test_why_a_pod_waits_is_its_reason_alone() -> None:
     assert found == {"app-1": "ErrImagePull"}
 
 
-def test_a_node_that_is_no_container_here_is_out_of_reach() -> None:
-    with pytest.raises(HarnessError, match=r"node n1 .*"):
-        breakage(raw_pod()).counted_packets("app-1", "n", mark="m")
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with on_path(tmp_path / "bin", monkeypatch) as folder:
+        yield folder
+
+
+INSPECT = ("inspect", "--type", "container", "--format", '{{index .Config.Labels "io.x-k8s.kind.cluster"}}', "n1")
+
+
+def test_a_node_is_reached_by_whoever_may_use_docker(programs: Path) -> None:
+    docker = Program(programs, "docker")
+    docker.expects(*INSPECT, out="harness-x\n")
+    for _ in range(2):  # it is looked at once
+        docker.expects("exec", "n1", "sh", "-c", "systemctl stop kubelet", "sh")
+    broken = breakage(raw_pod())
+    broken.stop_kubelet("n1")
+    broken.stop_kubelet("n1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"out": "\n"}, "its container has no label io.x-k8s.kind.cluster"),
+        ({"err": "Error: No such container: n1", "code": 1}, "No such container"),
+        ({"err": "permission denied while trying to connect", "code": 1}, "permission denied"),
+    ],
+)
+def test_a_node_that_is_no_container_of_kinds_here_is_out_of_reach(
+    programs: Path, answer: dict[str, Any], why: str
+) -> None:
+    Program(programs, "docker").expects(*INSPECT, **answer)
+    with pytest.raises(HarnessError, match=f"node n1 is no kind node on this machine, .*: .*{why}"):
+        breakage(raw_pod()).stop_kubelet("n1")
 
 
 def test_a_pod_with_its_nodes_network_is_refused() -> None:

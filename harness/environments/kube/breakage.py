@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.environments.kube.container_memory import exhaust_memory
-from harness.environments.kube.kind_cluster import node_root
+from harness.environments.kube.kind_cluster import require_node
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten, require_delays
@@ -237,9 +237,7 @@ class Breakage:
 
     def _node(self, name: str) -> KindNode:
         """A node that can be reached beneath the API."""
-        if name not in self._reached and node_root(name) is None:
-            raise HarnessError(
-                f"node {name} is no kind node on this machine: the fault needs to act on the node itself"
-            )
-        self._reached.add(name)
+        if name not in self._reached:
+            require_node(name)
+            self._reached.add(name)
         return KindNode(name)

@@ -167,6 +167,12 @@ class ClusterWorld(Protocol):
     def set_image(self, kind: str, name: str, namespace: str, *, image: str, policy: str) -> None:
         """The workload's first container has this image and pull policy from here on."""
 
+    def replace_stuck(self, stateful_set: str, namespace: str) -> None:
+        """The StatefulSet's pods of a former template that are not ready end, and no other such pod comes.
+
+        Raises HarnessError when its controller does not take up the present template.
+        """
+
     def rollout(self, kind: str, name: str, namespace: str) -> str | None:
         """What is missing until the workload's pods all are of its present template and ready; None: nothing."""
 

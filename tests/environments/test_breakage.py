@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
-from tests.environments.test_kube_kubectl import Program, on_path
+from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
 
 
 def raw_pod(name: str = "app-1", **status: Any) -> dict[str, Any]:
@@ -166,3 +167,45 @@ def test_a_stateful_set_that_was_never_updated_counts_its_current_pods() -> None
     same = {"currentRevision": "a", "updateRevision": "a", "currentReplicas": 2, "updatedReplicas": 0}
     assert missing_of_rollout(controller("StatefulSet", **same)) is None
     assert missing_of_rollout(controller("StatefulSet", **{**same, "updateRevision": "b"})) == "0 of 2 pods are updated"
+
+
+GET_SET = ("get", "-n", "n", "statefulset", "db", "-o", "json")
+EVICT = ("create", "--raw", "/api/v1/namespaces/n/pods/db-1/eviction", "-f", "-")
+
+
+def stateful_pod(name: str, revision: str, *, ready: bool) -> ClusterPod:
+    raw = raw_pod(name, conditions=[{"type": "Ready", "status": str(ready)}])
+    raw["metadata"] |= {
+        "ownerReferences": [{"kind": "StatefulSet", "name": "db"}],
+        "labels": {"controller-revision-hash": revision},
+    }
+    return read_pod(raw)
+
+
+@pytest.fixture
+def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
+    return FakeKubectl(programs, tmp_path / "config", "ctx")
+
+
+def stuck(tmp_path: Path, *pods: ClusterPod) -> Breakage:
+    return Breakage(
+        Kubectl(tmp_path / "config", "ctx"), pod=lambda *_: pods[0], pods=lambda *_: pods, ask=str, own_image="own:1"
+    )
+
+
+def test_a_stateful_sets_pod_of_a_former_template_that_never_becomes_ready_is_evicted(
+    kubectl: FakeKubectl, tmp_path: Path
+) -> None:
+    seen = controller("StatefulSet", updateRevision="db-a", currentRevision="db-a")
+    kubectl.asked(*GET_SET, out=json.dumps(controller("StatefulSet", observedGeneration=2, updateRevision="db-b")))
+    kubectl.asked(*GET_SET, out=json.dumps(seen))
+    kubectl.asked(*EVICT)
+    good, bad = stateful_pod("db-0", "db-a", ready=True), stateful_pod("db-1", "db-b", ready=False)
+    stuck(tmp_path, good, bad).replace_stuck("db", "n")
+    assert json.loads(kubectl.given(3))["metadata"]["name"] == "db-1"
+
+
+def test_a_pod_that_is_ready_or_of_the_present_template_is_not_evicted(kubectl: FakeKubectl, tmp_path: Path) -> None:
+    kubectl.asked(*GET_SET, out=json.dumps(controller("StatefulSet", updateRevision="db-a")))
+    starting, former = stateful_pod("db-0", "db-a", ready=False), stateful_pod("db-1", "db-b", ready=True)
+    stuck(tmp_path, starting, former).replace_stuck("db", "n")

@@ -13,12 +13,14 @@ from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten, require_delays
 from harness.environments.kube.pods import ClusterPod, read_pod
-from harness.environments.kube.rollouts import missing_of_rollout
+from harness.environments.kube.rollouts import missing_of_rollout, present_revision
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
 _KUBELET_PORT = 10250
 _KUBELET_S = 20.0
+# On each pod of a StatefulSet: the template it was made from.
+_REVISION = "controller-revision-hash"
 # Clusters before 1.22 know the second one only.
 _EVICTION_VERSIONS = ("policy/v1", "policy/v1beta1")
 _CONTROLLERS = {"Deployment": "deployment", "StatefulSet": "statefulset"}
@@ -206,6 +208,16 @@ class Breakage:
             {"op": "replace", "path": f"{place}/imagePullPolicy", "value": policy},
         ]
         self._kubectl.run("-n", namespace, "patch", _CONTROLLERS[kind], name, "--type=json", "-p", json.dumps(change))
+
+    def replace_stuck(self, stateful_set: str, namespace: str) -> None:
+        """The StatefulSet's pods of a former template that are not ready are evicted, once no other can come.
+
+        Until its controller has seen the template change it may make one more.
+        """
+        revision = present_revision(stateful_set, lambda: self._controller("StatefulSet", stateful_set, namespace))
+        for pod in self._pods(stateful_set, namespace):
+            if pod.owner_kind == "StatefulSet" and pod.labels.get(_REVISION) != revision and not pod.ready:
+                self.evict(pod.name, namespace)
 
     def rollout(self, kind: str, name: str, namespace: str) -> str | None:
         """What is missing until every pod is of the present template and ready."""

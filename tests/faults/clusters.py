@@ -161,4 +161,6 @@ class ClusterLike(SmallWorld):
 
 def small_cluster(root: Path) -> ClusterLike:
     """Two pods of ``app``, one of ``other``."""
-    return ClusterLike(root, {"app": [SmallPod("app-0"), SmallPod("app-1")], "other": [SmallPod("other-0")]})
+    return ClusterLike(
+        root, {"app": [SmallPod("app-0"), SmallPod("app-1")], "other": [SmallPod("other-0", workload="other")]}
+    )

@@ -20,7 +20,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, list_pods
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.vocabulary import ACCOUNT, REPLICAS, TOUCHED, labelled
-from harness.environments.kube.volumes import config_file, volume_of, volume_path
+from harness.environments.kube.volumes import config_file, config_maps_of, kept_volume, pods_with, volume_path
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
@@ -156,29 +156,33 @@ class Cluster:
         node, path = self._place(pod, namespace, volume)
         return node.has(f"{path}/{name}")
 
-    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
-        """The ConfigMap behind the file holds this text, and the kubelet is made to look at once.
+    def kept_volume(self, pod: str, namespace: str, volume: str) -> Mapping[str, Any] | None:
+        """A claim by its name, a node's directory by its path, any other volume that outlives its pod by its source."""
+        return kept_volume(self._pod(pod, namespace), volume)
 
-        Also when the pod is gone by now: the ConfigMap is its successors' too.
-        """
-        workloads = set(self._workloads_of(pod, namespace))
-        sharing = [each for each in self._pods() if each.namespace == namespace and each.workload in workloads]
-        if sharing:
-            config_map, key = config_file(volume_of(sharing[0], volume), name)
-        else:
-            known = self.state.config_maps
-            found = [known[at] for each in workloads if (at := f"{namespace}/{each}/{volume}") in known]
-            if not found:
-                raise PodGone(f"pod {pod} is gone, and no ConfigMap of its volume {volume} is known")
-            config_map, key = found[0], name
-        self._kubectl.patch("configmap", config_map, namespace, {"data": {key: text}})
-        for each in sharing:
-            touched = {"metadata": {"annotations": {TOUCHED: f"{time.time():.3f}"}}}
-            with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
-                self._kubectl.patch("pod", each.name, namespace, touched)
+    def pods_with(self, kept: Mapping[str, Any]) -> Sequence[tuple[ClusterPod, str]]:
+        """The pods that have this volume, without those that are ending; those that run, if any."""
+        return pods_with((pod for pod in self._pods() if not pod.ending), kept)
+
+    def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, str]:
+        """The ConfigMap and its key. Raises HarnessError for a file that is not from one, or does not follow it."""
+        config_map, key = config_file(self._pod(pod, namespace), volume, name)
+        return {"namespace": namespace, "config_map": config_map, "key": key}
+
+    def write_config(self, source: Mapping[str, Any], text: str) -> None:
+        """The ConfigMap holds this text, and the kubelets of all pods that have it are made to look at once."""
+        namespace, config_map = source["namespace"], source["config_map"]
+        self._kubectl.patch("configmap", config_map, namespace, {"data": {source["key"]: text}})
+        for pod in self._pods():
+            if pod.namespace == namespace and config_map in config_maps_of(pod):
+                touched = {"metadata": {"annotations": {TOUCHED: f"{time.time():.3f}"}}}
+                with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
+                    self._kubectl.patch("pod", pod.name, namespace, touched)
 
     # Each look starts a program in a node.
     look_every_s = 0.2
+    # A pod is scheduled, its volume attached, its container started; one that ended is started again after 10 s.
+    reach_s = 20.0
 
     @property
     def run_dir(self) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.vocabulary import ACCOUNT
-from harness.errors import PodGone
+from harness.errors import HarnessError, PodGone
 from tests.environments.test_kube_kubectl import FakeKubectl, on_path
 from tests.environments.test_kube_pods import FakeApi, raw_pod
 from tests.environments.test_kube_state import state
@@ -82,3 +82,98 @@ def test_a_pod_that_ends_has_no_kept_volume_any_more(cluster: Cluster, api: Fake
     assert [(pod.name, volume) for pod, volume in cluster.pods_with(kept)] == [("app-5c-2", "v")]
     with pytest.raises(PodGone):
         cluster.kept_volume("app-5c-1", "a", "v")
+
+
+VERSIONS = {"new": {"kubernetes": "v1.22.0, v1.30.1"}, "old": {"kubernetes": "v1.20.15, v1.22.0"}, "unsaid": {}}
+COST = "controller.kubernetes.io/pod-deletion-cost"
+# Lists one process for each container; a kill leaves a file.
+DOCKER = """\
+#!/bin/sh
+for last; do :; done
+[ "$last" = 9 ] && touch %s || echo "4711 5 S 1"
+"""
+
+
+def unready(pod: dict[str, Any]) -> dict[str, Any]:
+    return {**pod, "status": {**pod["status"], "conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+def of_version(cluster: Cluster, version: str) -> Cluster:
+    return Cluster(replace(cluster.state, versions=VERSIONS[version]))
+
+
+def deployment(kubectl: FakeKubectl, name: str, replicas: int, **annotations: str) -> None:
+    found = {"metadata": {"annotations": annotations}, "spec": {"replicas": replicas}}
+    kubectl.asked("get", "-n", "a", "deployment", name, "-o", "json", out=json.dumps(found))
+
+
+def missing(kubectl: FakeKubectl, kind: str, name: str) -> None:
+    said = f'Error from server (NotFound): {kind}s.apps "{name}" not found'
+    kubectl.asked("get", "-n", "a", kind, name, "-o", "json", err=said, code=1)
+
+
+def test_the_pod_that_is_kept_down_is_the_one_its_deployment_gives_up(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
+) -> None:
+    api.lists(PODS, pod_of("app", 1), pod_of("app", 2))
+    patches(kubectl, "pod", "app-5c-2")
+    deployment(kubectl, "app", 2)
+    patches(kubectl, "deployment", "app")
+    of_version(cluster, "new").keep_down("app-5c-2", "a")
+    assert json.loads(kubectl.given(1)) == {"metadata": {"annotations": {COST: "-2147483647"}}}
+    assert json.loads(kubectl.given(3))["spec"] == {"replicas": 1}
+
+
+@pytest.mark.parametrize("version", ["old", "unsaid"])
+def test_where_costs_do_not_count_it_is_given_up_since_it_is_not_ready(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl, programs: Path, version: str
+) -> None:
+    killed = programs / "killed"
+    (programs / "docker").write_text(DOCKER % killed, encoding="utf-8")
+    (programs / "docker").chmod(0o755)
+    one, two = pod_of("app", 1), pod_of("app", 2)
+    api.answers(PODS, lambda: {"items": [one, unready(two) if killed.exists() else two]})
+    patches(kubectl, "pod", "app-5c-2")
+    deployment(kubectl, "app", 2)
+    kubectl.asked(
+        *("-n", "a", "patch", "deployment", "app", "--type=merge", "--patch-file=/dev/stdin"),
+        then=f"[ -e {killed} ] || exit 9",
+    )
+    of_version(cluster, version).keep_down("app-5c-2", "a")
+
+
+def test_a_pod_is_not_kept_down_where_another_would_be_given_up(cluster: Cluster, api: FakeApi) -> None:
+    api.lists(PODS, unready(pod_of("app", 1)), pod_of("app", 2))
+    with pytest.raises(HarnessError, match="app-5c-2 cannot be kept down while app-5c-1 is not ready"):
+        of_version(cluster, "new").keep_down("app-5c-2", "a")
+
+
+def test_a_pod_of_a_workload_without_a_size_cannot_be_kept_down(cluster: Cluster, api: FakeApi) -> None:
+    api.lists(PODS, raw_pod("gpu-x", namespace="a", owner=("DaemonSet", "gpu")))
+    with pytest.raises(HarnessError, match="belongs to a DaemonSet"):
+        cluster.keep_down("gpu-x", "a")
+
+
+def test_the_workload_of_a_pod_that_is_gone_has_its_size_again_and_none_that_is_called_alike(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
+) -> None:
+    api.lists(PODS, pod_of("db", 1))
+    for kind in ("deployment", "statefulset"):
+        missing(kubectl, kind, "db-main-0")
+    missing(kubectl, "deployment", "db-main")
+    found = {"metadata": {"annotations": {"harness/replicas": "3"}}, "spec": {"replicas": 2}}
+    kubectl.asked("get", "-n", "a", "statefulset", "db-main", "-o", "json", out=json.dumps(found))
+    patches(kubectl, "statefulset", "db-main")
+    cluster.let_up("db-main-0", "a")
+    assert json.loads(kubectl.given(5))["spec"] == {"replicas": 3}
+
+
+def test_a_pod_that_was_not_given_up_after_all_keeps_no_mark(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
+) -> None:
+    api.lists(PODS, pod_of("app", 1))
+    deployment(kubectl, "app", 1)
+    missing(kubectl, "statefulset", "app")
+    patches(kubectl, "pod", "app-5c-1")
+    cluster.let_up("app-5c-1", "a")
+    assert json.loads(kubectl.given(3)) == {"metadata": {"annotations": {COST: None}}}

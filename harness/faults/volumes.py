@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from harness.clock import DeadlineExceeded, wait_until
@@ -41,19 +41,16 @@ def place_now(world: World, each: Record, volume: str) -> tuple[str, str, str]:
 def put_right(world: World, each: Record, volume: str, order: Callable[[str, str, str], None]) -> None:
     """The order is carried out on a recorded volume, given pod, namespace and volume, unless it ended with its pod.
 
-    One that outlives its pod is waited for: whatever takes the pod's place has it only once it runs. Raises
-    HarnessError when that takes too long.
+    Whatever takes a pod's place, also one of the same name, has volumes only once it is started: that is waited for.
+    Raises HarnessError when it takes too long.
     """
-    if each["kept"] is None:
-        with suppress(PodGone):
-            order(*place_now(world, each, volume))
-        return
     problem = ""
 
     def done() -> bool:
         nonlocal problem
         try:
-            order(*place_now(world, each, volume))
+            with unless_ended(each):
+                order(*place_now(world, each, volume))
         except HarnessError as error:
             problem = str(error)
             return False
@@ -68,7 +65,7 @@ def put_right(world: World, each: Record, volume: str, order: Callable[[str, str
 
 @contextmanager
 def unless_ended(each: Record) -> Iterator[None]:
-    """What is read inside is passed over for a volume that ended with its pod; of any other PodGone says so."""
+    """What is done inside is passed over for a volume that ended with its pod; for any other PodGone is raised."""
     try:
         yield
     except PodGone:

@@ -47,8 +47,8 @@ def put_first(
     unready = [each.name for each in others if not each.ready]
     if unready:
         raise HarnessError(
-            f"pod {pod.name} cannot be kept down while {', '.join(unready)} is not ready: the ReplicaSet would end that "
-            "one; wait until all are ready"
+            f"pod {pod.name} cannot be kept down while {', '.join(unready)} is not ready: the ReplicaSet would end that"
+            " one; wait until all are ready"
         )
     kubectl.patch("pod", pod.name, pod.namespace, {"metadata": {"annotations": {_COST: _LOWEST}}})
     if others and not costs_count:

@@ -182,7 +182,12 @@ class LocalNode:
         return ()
 
     def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, str]:
-        """The pod's own copy of a ConfigMap's file."""
+        """The pod's own copy of a ConfigMap's file. Raises HarnessError where a container would not see it change."""
+        if volume in self._pod(pod, namespace).sub_paths:
+            raise HarnessError(
+                f"a container of pod {pod} mounts volume {volume} by subPath: such a mount is never brought up to date,"
+                " so that the container would keep the old file; mount the whole volume at a directory of its own"
+            )
         return {"pod": pod, "namespace": namespace, "volume": volume, "name": name}
 
     def write_config(self, source: Mapping[str, Any], text: str) -> None:

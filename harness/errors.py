@@ -12,7 +12,7 @@ class HarnessError(Exception):
 
 
 class PodGone(HarnessError):
-    """A pod is no longer there, and with it whatever was broken in it."""
+    """A pod is no longer there, and with it whatever was broken in it that does not outlive a pod."""
 
 
 class StackNotReady(HarnessError):

@@ -47,8 +47,10 @@ class Outlasting:
 
 
 def outlast_readers() -> None:
-    """From here on printing ends nothing: no undo is left, and no exit code changed, since a reader has seen enough or a
-    terminal lacks a character, which is shown as a question mark."""
+    """From here on printing ends nothing: no undo is left, and no exit code changed, since a reader has seen enough.
+
+    A character that the terminal lacks is shown as a question mark.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

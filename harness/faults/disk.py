@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import HarnessError, PodGone
+from harness.errors import HarnessError
 from harness.faults.picking import pods_of
+from harness.faults.volumes import ended_with_pods, place_now, put_right, recorded_volume, unless_ended
 from harness.faults.world import World
 
 FILL_FILE = ".filled-by-harness"
@@ -33,7 +33,7 @@ def plan_fill(world: World, *, workload: str, volume: str, namespace: str | None
             )
         if fill_bytes > _MAX_FILL_BYTES:
             raise HarnessError(f"volume {volume} of pod {pod.name}: {fill_bytes} bytes to fill are too many for a test")
-        fills.append({"pod": pod.name, "namespace": pod.namespace, "bytes": fill_bytes})
+        fills.append({**recorded_volume(world, pod, volume), "bytes": fill_bytes})
     return {"volume": volume, "percent": percent, "fills": fills}
 
 
@@ -56,20 +56,21 @@ def filled(world: World, record: Mapping[str, Any]) -> str | None:
 
 
 def free(world: World, record: Mapping[str, Any]) -> None:
-    """Removes the files; those of a pod that is gone went with it."""
+    """Removes the files; those on a volume that ended with its pod went with it."""
+
+    def remove(pod: str, namespace: str, volume: str) -> None:
+        world.remove_file(pod, namespace, volume, FILL_FILE)
+
     for each in record["fills"]:
-        with contextlib.suppress(PodGone):
-            world.remove_file(each["pod"], each["namespace"], record["volume"], FILL_FILE)
+        put_right(world, each, record["volume"], remove)
 
 
 def freed(world: World, record: Mapping[str, Any]) -> str | None:
     """That the files are gone."""
-    left = [each["pod"] for each in record["fills"] if _is_there(world, each, record["volume"])]
-    return None if left else f"{record['volume']} holds no filling file any more"
-
-
-def _is_there(world: World, each: Mapping[str, Any], volume: str) -> bool:
-    try:
-        return world.has_file(each["pod"], each["namespace"], volume, FILL_FILE)
-    except PodGone:
-        return False
+    read = 0
+    for each in record["fills"]:
+        with unless_ended(each):
+            if world.has_file(*place_now(world, each, record["volume"]), FILL_FILE):
+                return None
+            read += 1
+    return f"{record['volume']} holds no filling file any more" if read else ended_with_pods(record["fills"])

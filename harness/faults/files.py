@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import zipfile
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from harness.errors import HarnessError, PodGone
+from harness.errors import HarnessError
 from harness.faults.picking import pods_of
+from harness.faults.volumes import ended_with_pods, place_now, put_right, recorded_volume, unless_ended
 from harness.faults.world import Pod, World
 
 Record = Mapping[str, Any]
@@ -32,14 +32,15 @@ def plan_config(
         if not isinstance(content, dict):
             raise HarnessError(f"{file} on volume {volume} of pod {pod.name} holds no mapping whose keys could be set")
         after = yaml.safe_dump({**content, **values})
-        changes.append({**_named(pod), "before": before, "after": after})
+        source = dict(world.config_source(pod.name, pod.namespace, volume, file))
+        changes.append({**_named(pod), "source": source, "before": before, "after": after})
     return {"volume": volume, "file": file, "changes": changes}
 
 
 def change_config(world: World, record: Record) -> None:
     """Each pod finds the changed file, whole, at its next reading."""
     for change in record["changes"]:
-        world.write_config(*_place(record, change), change["after"])
+        world.write_config(change["source"], change["after"])
 
 
 def config_changed(world: World, record: Record) -> str | None:
@@ -50,17 +51,19 @@ def config_changed(world: World, record: Record) -> str | None:
 
 
 def restore_config(world: World, record: Record) -> None:
-    """Each file is as it was."""
+    """Each file is as it was, also for those that took a pod's place."""
     for change in record["changes"]:
-        world.write_config(*_place(record, change), change["before"])
+        world.write_config(change["source"], change["before"])
 
 
 def config_restored(world: World, record: Record) -> str | None:
-    """That every pod that is still there has the file as before."""
+    """That every pod, or whichever pods its workload has by now, has the file as before; None where there is none."""
     for change in record["changes"]:
-        with contextlib.suppress(PodGone):
-            if world.read_file(*_place(record, change)).decode() != change["before"]:
-                return None
+        found = world.pods(change["workload"], change["namespace"])
+        readers = [pod for pod in found if pod.name == change["pod"]] or found
+        texts = {world.read_file(pod.name, pod.namespace, record["volume"], record["file"]).decode() for pod in readers}
+        if texts != {change["before"]}:
+            return None
     return f"{record['file']} reads as before"
 
 
@@ -74,7 +77,7 @@ def plan_damage(world: World, *, workload: str, volume: str, file: str, namespac
         backup = world.run_dir / _BACKUPS / digest
         backup.parent.mkdir(exist_ok=True)
         backup.write_bytes(original)
-        damages.append({**_named(pod), "sha256": digest})
+        damages.append({**recorded_volume(world, pod, volume), "sha256": digest})
     return {"volume": volume, "file": file, "seed": seed, "damages": damages}
 
 
@@ -92,19 +95,26 @@ def damaged(world: World, record: Record) -> str | None:
 
 
 def restore_weights(world: World, record: Record) -> None:
-    """Each pod's weights are the original ones; those of a pod that is gone went with it."""
+    """Each pod's weights are the original ones; those on a volume that ended with its pod went with it."""
     for each in record["damages"]:
-        with contextlib.suppress(PodGone):
-            world.write_file(*_place(record, each), _original(world, each))
+        original = _original(world, each)
+
+        def write(pod: str, namespace: str, volume: str, original: bytes = original) -> None:
+            world.write_file(pod, namespace, volume, record["file"], original)
+
+        put_right(world, each, record["volume"], write)
 
 
 def weights_restored(world: World, record: Record) -> str | None:
     """That every file that is still there has its checksum again."""
+    read = 0
     for each in record["damages"]:
-        with contextlib.suppress(PodGone):
-            if _digest(world.read_file(*_place(record, each))) != each["sha256"]:
+        with unless_ended(each):
+            content = world.read_file(*place_now(world, each, record["volume"]), record["file"])
+            if _digest(content) != each["sha256"]:
                 return None
-    return f"the checksum of {record['file']} is the original one"
+            read += 1
+    return f"the checksum of {record['file']} is the original one" if read else ended_with_pods(record["damages"])
 
 
 def _place(record: Record, each: Record) -> tuple[str, str, str, str]:
@@ -118,7 +128,7 @@ def _original(world: World, each: Record) -> bytes:
 
 
 def _named(pod: Pod) -> dict[str, str]:
-    return {"pod": pod.name, "namespace": pod.namespace}
+    return {"pod": pod.name, "namespace": pod.namespace, "workload": pod.workload}
 
 
 def _shuffled(content: bytes, seed: int) -> bytes:

@@ -76,9 +76,9 @@ def hang(world: World, record: Mapping[str, Any]) -> None:
 
 
 def hanging(world: World, record: Mapping[str, Any]) -> str | None:
-    """That the kernel shows every process as stopped."""
-    states = _states(world, record)
-    return "the kernel shows it stopped (T)" if states and set(states) == {"T"} else None
+    """That the kernel shows the main process as stopped, and every other that has not ended, as a probe's soon does."""
+    main = world.process_state(reference(record["main"]))
+    return "the kernel shows it stopped (T)" if main == "T" and set(_states(world, record)) <= {"T", None} else None
 
 
 def resume(world: World, record: Mapping[str, Any]) -> None:

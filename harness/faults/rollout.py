@@ -37,8 +37,15 @@ def unpullable(world: World, record: Record) -> str | None:
 
 
 def restore_image(world: World, record: Record) -> None:
-    """New pods have the image from before."""
-    cluster_of(world).set_image(*_named(record), image=record["image"], policy=record["policy"])
+    """New pods have the image from before.
+
+    A StatefulSet's controller waits until a pod of the broken template is ready, which it never is, so such pods are
+    replaced. Source: Kubernetes, StatefulSets, "Forced rollback".
+    """
+    cluster = cluster_of(world)
+    cluster.set_image(*_named(record), image=record["image"], policy=record["policy"])
+    if record["kind"] == "StatefulSet":
+        cluster.replace_stuck(*_named(record)[1:])
 
 
 def rolled_out(world: World, record: Record) -> str | None:

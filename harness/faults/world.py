@@ -20,6 +20,9 @@ class Pod(Protocol):
     @property
     def namespace(self) -> str: ...
 
+    @property
+    def workload(self) -> str: ...
+
 
 class World(Protocol):
     """The operations faults are made of, and the independent sources their effects are read back from."""
@@ -46,7 +49,8 @@ class World(Protocol):
         """The pod is started again, if it is down. Calling it again does nothing."""
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
-        """(size, available) in bytes. This and what follows raises PodGone when the pod is not there any more."""
+        """(size, available) in bytes. What is asked of a pod by its name from here on raises PodGone
+        when it is not there any more."""
 
     def read_file(self, pod: str, namespace: str, volume: str, name: str) -> bytes:
         """The content of a file in a pod's volume, or as the pod has it from a ConfigMap or Secret."""
@@ -63,15 +67,31 @@ class World(Protocol):
     def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
         """Whether there is such a file in a pod's volume."""
 
-    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
-        """A file that a pod has from a ConfigMap holds this text soon; ``read_file`` shows when the pod has it.
+    def kept_volume(self, pod: str, namespace: str, volume: str) -> Mapping[str, Any] | None:
+        """What tells a pod's volume from all others once the pod is gone, as JSON; None for one that ends with it."""
 
-        An environment may know a ConfigMap of all the workload's pods only: then they all get it.
+    def pods_with(self, kept: Mapping[str, Any]) -> Sequence[tuple[Pod, str]]:
+        """The pods that have this volume now, and what each calls it; those that can be reached through, if any."""
+
+    def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, Any]:
+        """Where a file that a pod has from a ConfigMap comes from, as JSON; it is there when the pod is gone.
+
+        Raises HarnessError where there is no such source, or the file would not follow it.
+        """
+
+    def write_config(self, source: Mapping[str, Any], text: str) -> None:
+        """A file from a ConfigMap holds this text soon; ``read_file`` shows when a pod has it.
+
+        An environment may know a ConfigMap of many pods only: then they all get it.
         """
 
     @property
     def look_every_s(self) -> float:
         """How often it may be looked whether a fault shows, in real seconds: what a look costs differs."""
+
+    @property
+    def reach_s(self) -> float:
+        """How long it may take, in real seconds, until the pod that takes another's place can be reached through."""
 
     @property
     def run_dir(self) -> Path:
@@ -166,6 +186,12 @@ class ClusterWorld(Protocol):
 
     def set_image(self, kind: str, name: str, namespace: str, *, image: str, policy: str) -> None:
         """The workload's first container has this image and pull policy from here on."""
+
+    def replace_stuck(self, stateful_set: str, namespace: str) -> None:
+        """The StatefulSet's pods of a former template that are not ready end, and no other such pod comes.
+
+        Raises HarnessError when its controller does not take up the present template.
+        """
 
     def rollout(self, kind: str, name: str, namespace: str) -> str | None:
         """What is missing until the workload's pods all are of its present template and ready; None: nothing."""

@@ -1,7 +1,9 @@
-"""What a cluster's API says, as faults ask for it."""
+"""What a cluster's API says, as faults ask for it, and how its nodes are reached; docker is a script."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
+from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
 
 
 def raw_pod(name: str = "app-1", **status: Any) -> dict[str, Any]:
@@ -94,9 +97,39 @@ def test_why_a_pod_waits_is_its_reason_alone() -> None:
     assert found == {"app-1": "ErrImagePull"}
 
 
-def test_a_node_that_is_no_container_here_is_out_of_reach() -> None:
-    with pytest.raises(HarnessError, match=r"node n1 .*"):
-        breakage(raw_pod()).counted_packets("app-1", "n", mark="m")
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with on_path(tmp_path / "bin", monkeypatch) as folder:
+        yield folder
+
+
+INSPECT = ("inspect", "--type", "container", "--format", '{{index .Config.Labels "io.x-k8s.kind.cluster"}}', "n1")
+
+
+def test_a_node_is_reached_by_whoever_may_use_docker(programs: Path) -> None:
+    docker = Program(programs, "docker")
+    docker.expects(*INSPECT, out="harness-x\n")
+    for _ in range(2):  # it is looked at once
+        docker.expects("exec", "n1", "sh", "-c", "systemctl stop kubelet", "sh")
+    broken = breakage(raw_pod())
+    broken.stop_kubelet("n1")
+    broken.stop_kubelet("n1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"out": "\n"}, "its container has no label io.x-k8s.kind.cluster"),
+        ({"err": "Error: No such container: n1", "code": 1}, "No such container"),
+        ({"err": "permission denied while trying to connect", "code": 1}, "permission denied"),
+    ],
+)
+def test_a_node_that_is_no_container_of_kinds_here_is_out_of_reach(
+    programs: Path, answer: dict[str, Any], why: str
+) -> None:
+    Program(programs, "docker").expects(*INSPECT, **answer)
+    with pytest.raises(HarnessError, match=f"node n1 is no kind node on this machine, .*: .*{why}"):
+        breakage(raw_pod()).stop_kubelet("n1")
 
 
 def test_a_pod_with_its_nodes_network_is_refused() -> None:
@@ -134,3 +167,45 @@ def test_a_stateful_set_that_was_never_updated_counts_its_current_pods() -> None
     same = {"currentRevision": "a", "updateRevision": "a", "currentReplicas": 2, "updatedReplicas": 0}
     assert missing_of_rollout(controller("StatefulSet", **same)) is None
     assert missing_of_rollout(controller("StatefulSet", **{**same, "updateRevision": "b"})) == "0 of 2 pods are updated"
+
+
+GET_SET = ("get", "-n", "n", "statefulset", "db", "-o", "json")
+EVICT = ("create", "--raw", "/api/v1/namespaces/n/pods/db-1/eviction", "-f", "-")
+
+
+def stateful_pod(name: str, revision: str, *, ready: bool) -> ClusterPod:
+    raw = raw_pod(name, conditions=[{"type": "Ready", "status": str(ready)}])
+    raw["metadata"] |= {
+        "ownerReferences": [{"kind": "StatefulSet", "name": "db"}],
+        "labels": {"controller-revision-hash": revision},
+    }
+    return read_pod(raw)
+
+
+@pytest.fixture
+def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
+    return FakeKubectl(programs, tmp_path / "config", "ctx")
+
+
+def stuck(tmp_path: Path, *pods: ClusterPod) -> Breakage:
+    return Breakage(
+        Kubectl(tmp_path / "config", "ctx"), pod=lambda *_: pods[0], pods=lambda *_: pods, ask=str, own_image="own:1"
+    )
+
+
+def test_a_stateful_sets_pod_of_a_former_template_that_never_becomes_ready_is_evicted(
+    kubectl: FakeKubectl, tmp_path: Path
+) -> None:
+    seen = controller("StatefulSet", updateRevision="db-a", currentRevision="db-a")
+    kubectl.asked(*GET_SET, out=json.dumps(controller("StatefulSet", observedGeneration=2, updateRevision="db-b")))
+    kubectl.asked(*GET_SET, out=json.dumps(seen))
+    kubectl.asked(*EVICT)
+    good, bad = stateful_pod("db-0", "db-a", ready=True), stateful_pod("db-1", "db-b", ready=False)
+    stuck(tmp_path, good, bad).replace_stuck("db", "n")
+    assert json.loads(kubectl.given(3))["metadata"]["name"] == "db-1"
+
+
+def test_a_pod_that_is_ready_or_of_the_present_template_is_not_evicted(kubectl: FakeKubectl, tmp_path: Path) -> None:
+    kubectl.asked(*GET_SET, out=json.dumps(controller("StatefulSet", updateRevision="db-a")))
+    starting, former = stateful_pod("db-0", "db-a", ready=False), stateful_pod("db-1", "db-b", ready=True)
+    stuck(tmp_path, starting, former).replace_stuck("db", "n")

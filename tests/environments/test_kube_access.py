@@ -19,7 +19,7 @@ from tests.environments.test_kube_kubectl import FakeKubectl, on_path
 
 SPACES = ("a", "b")
 # What the code asks of the cluster with this account in any namespace of the stack: kubectl's get, patch and logs
-# (cluster.py) read an object before they change it or read its output, all else is read through the proxy.
+# (cluster.py, scaling.py) read an object before they change it or read its output, all else is read through the proxy.
 USED = [
     ("", "pods", "list"),  # pods.py
     ("", "pods", "get"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,14 +21,17 @@ class FakeApi:
     """
 
     def __init__(self) -> None:
-        self._answers: dict[str, tuple[int, bytes]] = {}
+        self._answers: dict[str, tuple[int, Callable[[], Any]]] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
 
     def answers(self, path: str, body: Any, status: int = 200) -> None:
-        """What is answered to GET of this path with its query, however often; a body that is no text is JSON."""
-        self._answers[path] = (status, body.encode() if isinstance(body, str) else json.dumps(body).encode())
+        """What is answered to GET of this path with its query, however often.
+
+        A body that is no text is JSON; a function gives one at each request.
+        """
+        self._answers[path] = (status, body if callable(body) else lambda: body)
 
     def lists(self, path: str, *items: Any) -> None:
         """A list of objects."""
@@ -41,7 +44,9 @@ class FakeApi:
             def do_GET(self) -> None:
                 api.asked.append(self.path)
                 api.headers.append({name.lower(): value for name, value in self.headers.items()})
-                status, body = api._answers.get(self.path, (418, b"not expected"))
+                status, give = api._answers.get(self.path, (418, lambda: "not expected"))
+                given = give()
+                body = given.encode() if isinstance(given, str) else json.dumps(given).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -42,7 +42,6 @@ def whole(run_dir: Path) -> ClusterState:
         alertmanager_paths=("/am-0", "/am-1"),
         receiver_paths=("/receiver",),
         service_paths={"a/s:80": "/api/v1/namespaces/a/services/s:80/proxy"},
-        config_maps={"a/w/v": "c"},
         proxy="http://127.0.0.1:4711",
         proxy_pid=42,
         proxy_started=123456.0,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.environments.kube.kind_node import KindNode
-from harness.environments.kube.volumes import config_file, volume_of, volume_path
+from harness.environments.kube.pods import ClusterPod
+from harness.environments.kube.volumes import config_file, kept_volume, pods_with, volume_of, volume_path
 from harness.errors import HarnessError
 from tests.environments.test_kube_pods import pod, status_of
 
@@ -82,13 +83,67 @@ def test_a_claim_that_no_running_container_shows_cannot_be_reached(
 
 
 def test_a_file_of_a_volume_is_a_key_of_its_config_map() -> None:
-    plain = {"name": "v", "configMap": {"name": "rules"}}
-    assert config_file(plain, "alerts.yml") == ("rules", "alerts.yml")
+    assert config_file(with_volume(configMap={"name": "rules"}), "v", "alerts.yml") == ("rules", "alerts.yml")
     items = [{"key": "file-001", "path": "prometheus.yml"}, {"key": "file-002", "path": "rules/a.yml"}]
-    chosen = {"name": "v", "configMap": {"name": "config", "items": items}}
-    assert config_file(chosen, "rules/a.yml") == ("config", "file-002")
+    chosen = with_volume(configMap={"name": "config", "items": items})
+    assert config_file(chosen, "v", "rules/a.yml") == ("config", "file-002")
 
 
 def test_a_file_of_no_config_map_cannot_be_changed() -> None:
     with pytest.raises(HarnessError, match="volume v is no ConfigMap's"):
-        config_file({"name": "v", "emptyDir": {}}, "a")
+        config_file(with_volume(emptyDir={}), "v", "a")
+
+
+def mounting(*mounts: dict[str, str]) -> ClusterPod:
+    """A pod with a ConfigMap in ``v``, which its second container mounts so."""
+    containers = [{"name": "main"}, {"name": "side", "volumeMounts": list(mounts)}]
+    return pod("p", spec={"containers": containers, "volumes": [{"name": "v", "configMap": {"name": "c"}}]})
+
+
+@pytest.mark.parametrize("how", [{"subPath": "a.yml"}, {"subPathExpr": "$(NAME)"}])
+def test_a_file_that_a_container_has_by_sub_path_is_refused_since_it_never_changes(how: dict[str, str]) -> None:
+    mount = {"name": "v", "mountPath": "/etc/a.yml", **how}
+    with pytest.raises(HarnessError, match=r"container side of pod p mounts volume v by subPath: .*; mount the whole"):
+        config_file(mounting(mount), "v", "a.yml")
+
+
+def test_another_volumes_sub_path_or_an_empty_one_is_no_hindrance() -> None:
+    other = {"name": "other", "mountPath": "/o", "subPath": "x"}
+    assert config_file(mounting({"name": "v", "mountPath": "/v", "subPath": ""}, other), "v", "a") == ("c", "a")
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ({"emptyDir": {"medium": "Memory"}}, None),
+        ({}, None),
+        ({"configMap": {"name": "c"}}, None),
+        ({"ephemeral": {"volumeClaimTemplate": {}}}, None),
+        ({"persistentVolumeClaim": {"claimName": "c", "readOnly": True}}, {"namespace": "n", "claim": "c"}),
+        ({"hostPath": {"path": "/data", "type": "Directory"}}, {"node": "node-1", "path": "/data"}),
+        ({"nfs": {"server": "s", "path": "/p"}}, {"nfs": {"server": "s", "path": "/p"}}),
+    ],
+)
+def test_a_volume_that_outlives_its_pod_is_told_from_all_others(
+    source: dict[str, Any], kept: dict[str, Any] | None
+) -> None:
+    assert kept_volume(with_volume(**source), "v") == kept
+
+
+def with_claim(name: str, claim: str = "c", **changes: Any) -> ClusterPod:
+    volumes = [{"name": f"of-{name}", "persistentVolumeClaim": {"claimName": claim}}]
+    return pod(name, **{"spec": {"volumes": volumes}, **changes})
+
+
+def test_a_kept_volume_is_found_in_the_pods_that_have_it_by_whatever_name() -> None:
+    pods = [with_claim("a"), with_claim("b"), with_claim("c", "another"), with_claim("d", namespace="elsewhere")]
+    found = pods_with(pods, {"namespace": "n", "claim": "c"})
+    assert [(each.name, volume) for each, volume in found] == [("a", "of-a"), ("b", "of-b")]
+    assert pods_with(pods, {"namespace": "n", "claim": "nobody's"}) == []
+
+
+def test_a_kept_volume_is_reached_through_a_pod_that_runs_if_there_is_one() -> None:
+    starting = with_claim("a", status={"containerStatuses": [status_of("main", waiting={"reason": "Creating"})]})
+    kept = {"namespace": "n", "claim": "c"}
+    assert [each.name for each, _ in pods_with([starting, with_claim("b")], kept)] == ["b"]
+    assert [each.name for each, _ in pods_with([starting], kept)] == ["a"]

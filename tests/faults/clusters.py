@@ -128,8 +128,14 @@ class SmallCluster:
 
     def set_image(self, kind: str, name: str, namespace: str, *, image: str, policy: str) -> None:
         self.template = {"image": image, "policy": policy}
-        if not self.numb:
-            self.waits = {f"{name}-new": "ImagePullBackOff"} if ".invalid/" in image else {}
+        if ".invalid/" in image:
+            self.waits = {} if self.numb else {f"{name}-new": "ImagePullBackOff"}
+        elif self.kind == "Deployment":  # a StatefulSet waits for its broken pod
+            self.waits = {}
+
+    def replace_stuck(self, stateful_set: str, namespace: str) -> None:
+        if ".invalid/" not in self.template["image"]:
+            self.waits = {}
 
     def rollout(self, kind: str, name: str, namespace: str) -> str | None:
         return self.unfinished
@@ -155,4 +161,6 @@ class ClusterLike(SmallWorld):
 
 def small_cluster(root: Path) -> ClusterLike:
     """Two pods of ``app``, one of ``other``."""
-    return ClusterLike(root, {"app": [SmallPod("app-0"), SmallPod("app-1")], "other": [SmallPod("other-0")]})
+    return ClusterLike(
+        root, {"app": [SmallPod("app-0"), SmallPod("app-1")], "other": [SmallPod("other-0", workload="other")]}
+    )

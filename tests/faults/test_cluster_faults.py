@@ -204,6 +204,17 @@ def test_a_workload_without_pods_is_refused(fault: str, injector: Injector, worl
         injector.inject(fault, **PARAMS[fault])
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_a_pod_that_waits_for_a_broken_image_is_replaced(
+    kind: str, injector: Injector, world: ClusterLike, steps: Steps
+) -> None:
+    world.cluster.kind = kind
+    injector.inject("image-break", **PARAMS["image-break"])
+    assert world.cluster.waits
+    assert injector.heal() == []
+    assert (world.cluster.waits, statuses(steps)[-1]) == ({}, "cleared")
+
+
 def test_a_broken_image_is_restored_with_its_policy(injector: Injector, world: ClusterLike) -> None:
     world.cluster.template = {"image": "app:1", "policy": "Never"}
     injector.inject("image-break", **PARAMS["image-break"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from harness.clock import wait_until
 from harness.errors import HarnessError
+from harness.faults import pod
 from harness.faults.injector import Injector
 from tests.faults.worlds import SmallPod, SmallWorld, stat
 
@@ -55,6 +57,26 @@ def test_hanging_stops_every_process_and_healing_lets_them_run(
     assert injector.heal() == []
     assert statuses(steps)[-2:] == ["undone", "cleared"]
     assert "T" not in [stat(child.pid)[0] for child in children]
+
+
+@pytest.mark.parametrize(("ended", "seen"), [(1, "the kernel shows it stopped (T)"), (0, None)])
+def test_a_hang_is_seen_when_a_probe_ended_meanwhile_but_not_without_the_main_process(
+    world: SmallWorld, children: list[subprocess.Popen[bytes]], ended: int, seen: str | None
+) -> None:
+    record = pod.plan_hang(world, workload="app", namespace=None, seed=1)
+    children[ended].kill()
+    children[ended].wait()
+    pod.hang(world, record)
+    wait_until(lambda: stat(children[1 - ended].pid)[0] == "T", what="the other is stopped", timeout_s=5)
+    assert pod.hanging(world, record) == seen
+
+
+def test_a_process_that_still_runs_is_no_hang(world: SmallWorld, children: list[subprocess.Popen[bytes]]) -> None:
+    record = pod.plan_hang(world, workload="app", namespace=None, seed=1)
+    pod.hang(world, record)
+    children[1].send_signal(signal.SIGCONT)
+    wait_until(lambda: stat(children[1].pid)[0] != "T", what="it goes on", timeout_s=5)
+    assert pod.hanging(world, record) is None
 
 
 def test_healing_a_hang_whose_process_is_gone_is_no_failure(
@@ -142,8 +164,6 @@ def test_no_pod_or_one_that_does_not_run_is_refused(injector: Injector, world: S
 def test_a_process_that_took_the_number_of_another_is_left_alone(
     world: SmallWorld, children: list[subprocess.Popen[bytes]], injector: Injector
 ) -> None:
-    from harness.faults import pod
-
     main = world.processes("app-0", "n")[0]
     other = {"pod": "app-0", "namespace": "n", "main": {"pid": main.pid, "started": main.started - 1}}
     with pytest.raises(HarnessError, match="ended before it could be killed"):

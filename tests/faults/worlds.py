@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.environments.local import volume_files
 from harness.errors import HarnessError
@@ -17,6 +18,7 @@ from harness.model import ProcessRef
 class SmallPod:
     name: str
     namespace: str = "n"
+    workload: str = "app"
 
 
 @dataclass
@@ -80,13 +82,23 @@ class SmallWorld:
     def has_file(self, pod: str, namespace: str, volume: str, name: str) -> bool:
         return self.file(pod, volume, name).exists()
 
-    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
-        self.write_file(pod, namespace, volume, name, text.encode())
+    def kept_volume(self, pod: str, namespace: str, volume: str) -> Mapping[str, Any] | None:
+        return None
+
+    def pods_with(self, kept: Mapping[str, Any]) -> Sequence[tuple[SmallPod, str]]:
+        return ()
+
+    def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, Any]:
+        return {"pod": pod, "namespace": namespace, "volume": volume, "name": name}
+
+    def write_config(self, source: Mapping[str, Any], text: str) -> None:
+        self.write_file(source["pod"], source["namespace"], source["volume"], source["name"], text.encode())
 
     def file(self, pod: str, volume: str, name: str) -> Path:
         return self._volume(pod, volume) / name
 
     look_every_s = 0.02
+    reach_s = 0.0
 
     @property
     def run_dir(self) -> Path:

@@ -16,9 +16,9 @@ from harness.environments.kube.vocabulary import ACCOUNT
 
 _TOKEN = f"{ACCOUNT}-token"
 _TOKEN_S = 30.0
-# In each namespace of the stack: what runs there, read; a pod made to look at its ConfigMaps; a ConfigMap changed; a
-# workload scaled; a pod evicted, as from a node that is drained. Reading a Secret, making or deleting objects and
-# opening a shell are not among it.
+# In each namespace of the stack: what runs there, read; a pod made to look at its ConfigMaps, or the first to go
+# when its workload is scaled; a ConfigMap changed; a workload scaled; a pod evicted, as from a node that is drained.
+# Reading a Secret, making or deleting objects and opening a shell are not among it.
 _RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
     {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},

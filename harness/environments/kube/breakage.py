@@ -8,17 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.environments.kube.container_memory import exhaust_memory
-from harness.environments.kube.kind_cluster import node_root
+from harness.environments.kube.kind_cluster import require_node
 from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pod_network import PodNetwork, accept, drop, hasten, require_delays
 from harness.environments.kube.pods import ClusterPod, read_pod
-from harness.environments.kube.rollouts import missing_of_rollout
+from harness.environments.kube.rollouts import missing_of_rollout, present_revision
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
 _KUBELET_PORT = 10250
 _KUBELET_S = 20.0
+# On each pod of a StatefulSet: the template it was made from.
+_REVISION = "controller-revision-hash"
 # Clusters before 1.22 know the second one only.
 _EVICTION_VERSIONS = ("policy/v1", "policy/v1beta1")
 _CONTROLLERS = {"Deployment": "deployment", "StatefulSet": "statefulset"}
@@ -207,6 +209,16 @@ class Breakage:
         ]
         self._kubectl.run("-n", namespace, "patch", _CONTROLLERS[kind], name, "--type=json", "-p", json.dumps(change))
 
+    def replace_stuck(self, stateful_set: str, namespace: str) -> None:
+        """The StatefulSet's pods of a former template that are not ready are evicted, once no other can come.
+
+        Until its controller has seen the template change it may make one more.
+        """
+        revision = present_revision(stateful_set, lambda: self._controller("StatefulSet", stateful_set, namespace))
+        for pod in self._pods(stateful_set, namespace):
+            if pod.owner_kind == "StatefulSet" and pod.labels.get(_REVISION) != revision and not pod.ready:
+                self.evict(pod.name, namespace)
+
     def rollout(self, kind: str, name: str, namespace: str) -> str | None:
         """What is missing until every pod is of the present template and ready."""
         return missing_of_rollout(self._controller(kind, name, namespace))
@@ -237,9 +249,7 @@ class Breakage:
 
     def _node(self, name: str) -> KindNode:
         """A node that can be reached beneath the API."""
-        if name not in self._reached and node_root(name) is None:
-            raise HarnessError(
-                f"node {name} is no kind node on this machine: the fault needs to act on the node itself"
-            )
-        self._reached.add(name)
+        if name not in self._reached:
+            require_node(name)
+            self._reached.add(name)
         return KindNode(name)

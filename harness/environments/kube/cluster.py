@@ -19,13 +19,13 @@ from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.pods import ClusterPod, list_pods
+from harness.environments.kube.scaling import SCALED, counts_costs, forget_cost, give_back, put_first, take_one
 from harness.environments.kube.state import ClusterState
-from harness.environments.kube.vocabulary import ACCOUNT, MANAGED, REPLICAS, TOUCHED, labelled
-from harness.environments.kube.volumes import config_file, volume_of, volume_path
+from harness.environments.kube.vocabulary import ACCOUNT, MANAGED, TOUCHED, labelled
+from harness.environments.kube.volumes import config_file, config_maps_of, kept_volume, pods_with, volume_path
 from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
-_SCALED = {"Deployment": "deployment", "StatefulSet": "statefulset"}
 _ASK_S = 3.0
 _COMPONENT = "app.kubernetes.io/component"
 _LOAD = ("load-master", "load-worker")
@@ -96,34 +96,25 @@ class Cluster:
         return KindNode(process.node).process_state(process)
 
     def keep_down(self, pod: str, namespace: str) -> None:
-        """Its workload has one pod less from here on. Raises HarnessError for one whose size nobody sets."""
+        """Its workload has one pod less from here on, and that pod is the one that goes.
+
+        Raises HarnessError for a pod whose workload has no size, or would give up another one.
+        """
         found = self._pod(pod, namespace)
-        kind = _SCALED.get(found.owner_kind)
-        if kind is None:
+        if found.owner_kind not in SCALED:
             raise HarnessError(f"pod {pod} belongs to a {found.owner_kind}: it cannot be kept down by scaling")
-        workload = self._scaled(kind, found.workload, namespace)
-        replicas = int(workload["spec"]["replicas"])
-        # The size it had before the first of its pods was taken.
-        before = (workload["metadata"].get("annotations") or {}).get(REPLICAS, str(replicas))
-        change = {"metadata": {"annotations": {REPLICAS: before}}, "spec": {"replicas": max(0, replicas - 1)}}
-        self._kubectl.patch(kind, found.workload, namespace, change)
+        if found.owner_kind == "Deployment":
+            self._put_first(found)
+        take_one(self._kubectl, found)
 
     def let_up(self, pod: str, namespace: str) -> None:
         """Whatever workload this pod was of has its size again. Raises HarnessError when the cluster is not reached."""
-        for kind in _SCALED.values():
-            for name in self._workloads_of(pod, namespace):
-                try:
-                    workload = self._scaled(kind, name, namespace)
-                except HarnessError as error:
-                    if "NotFound" in str(error):  # of several names that may be it, one is
-                        continue
-                    raise
-                annotations = workload["metadata"].get("annotations") or {}
-                if REPLICAS in annotations:
-                    size = {"replicas": int(annotations[REPLICAS])}
-                    change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": size}
-                    self._kubectl.patch(kind, name, namespace, change)
-                    return
+        give_back(self._kubectl, self._workloads_of(pod, namespace), namespace)
+        # A pod that was not taken after all, or only about to be; what is left on it does no harm.
+        with contextlib.suppress(HarnessError):
+            found = self._pod(pod, namespace)
+            if found.owner_kind == "Deployment":
+                forget_cost(self._kubectl, found)
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         """(size, available) of a pod's volume in bytes."""
@@ -157,29 +148,33 @@ class Cluster:
         node, path = self._place(pod, namespace, volume)
         return node.has(f"{path}/{name}")
 
-    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
-        """The ConfigMap behind the file holds this text, and the kubelet is made to look at once.
+    def kept_volume(self, pod: str, namespace: str, volume: str) -> Mapping[str, Any] | None:
+        """A claim by its name, a node's directory by its path, any other volume that outlives its pod by its source."""
+        return kept_volume(self._pod(pod, namespace), volume)
 
-        Also when the pod is gone by now: the ConfigMap is its successors' too.
-        """
-        workloads = set(self._workloads_of(pod, namespace))
-        sharing = [each for each in self._pods() if each.namespace == namespace and each.workload in workloads]
-        if sharing:
-            config_map, key = config_file(volume_of(sharing[0], volume), name)
-        else:
-            known = self.state.config_maps
-            found = [known[at] for each in workloads if (at := f"{namespace}/{each}/{volume}") in known]
-            if not found:
-                raise PodGone(f"pod {pod} is gone, and no ConfigMap of its volume {volume} is known")
-            config_map, key = found[0], name
-        self._kubectl.patch("configmap", config_map, namespace, {"data": {key: text}})
-        for each in sharing:
-            touched = {"metadata": {"annotations": {TOUCHED: f"{time.time():.3f}"}}}
-            with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
-                self._kubectl.patch("pod", each.name, namespace, touched)
+    def pods_with(self, kept: Mapping[str, Any]) -> Sequence[tuple[ClusterPod, str]]:
+        """The pods that have this volume, without those that are ending; those that run, if any."""
+        return pods_with((pod for pod in self._pods() if not pod.ending), kept)
+
+    def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, str]:
+        """The ConfigMap and its key. Raises HarnessError for a file that is not from one, or does not follow it."""
+        config_map, key = config_file(self._pod(pod, namespace), volume, name)
+        return {"namespace": namespace, "config_map": config_map, "key": key}
+
+    def write_config(self, source: Mapping[str, Any], text: str) -> None:
+        """The ConfigMap holds this text, and the kubelets of all pods that have it are made to look at once."""
+        namespace, config_map = source["namespace"], source["config_map"]
+        self._kubectl.patch("configmap", config_map, namespace, {"data": {source["key"]: text}})
+        for pod in self._pods():
+            if pod.namespace == namespace and config_map in config_maps_of(pod):
+                touched = {"metadata": {"annotations": {TOUCHED: f"{time.time():.3f}"}}}
+                with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
+                    self._kubectl.patch("pod", pod.name, namespace, touched)
 
     # Each look starts a program in a node.
     look_every_s = 0.2
+    # A pod is scheduled, its volume attached, its container started; one that ended is started again after 10 s.
+    reach_s = 20.0
 
     @property
     def run_dir(self) -> Path:
@@ -265,8 +260,19 @@ class Cluster:
         parts = pod.split("-")
         return tuple("-".join(parts[:end]) for end in range(len(parts), 0, -1))
 
-    def _scaled(self, kind: str, name: str, namespace: str) -> Any:
-        return self._kubectl.get("-n", namespace, kind, name)
+    def _put_first(self, pod: ClusterPod) -> None:
+        def end() -> None:
+            for process in self.processes(pod.name, pod.namespace)[:1]:
+                self.signal(process, signal.SIGKILL)
+
+        put_first(
+            self._kubectl,
+            pod,
+            others=[each for each in self.pods(pod.workload, pod.namespace) if each.name != pod.name],
+            costs_count=counts_costs(self.state.versions.get("kubernetes", "")),
+            end=end,
+            is_ready=lambda: self._pod(pod.name, pod.namespace).ready,
+        )
 
 
 def cluster_exists(state: ClusterState) -> bool:

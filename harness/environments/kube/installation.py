@@ -91,12 +91,6 @@ class Installation:
                 for port in each.ports
                 if not each.headless
             },
-            "config_maps": {
-                f"{workload.namespace}/{workload.name}/{volume.name}": volume.source
-                for workload in self.stack.workloads
-                for volume in workload.volumes
-                if volume.kind == "config_map"
-            },
         }
 
     def _render(self, discovery_url: str | None) -> Mapping[str, Rendered]:

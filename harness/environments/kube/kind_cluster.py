@@ -28,6 +28,8 @@ _CREATE_S = 300
 _NODE_READY_S = 120
 _COMMAND_S = 60.0
 _LOAD_S = 300.0
+# On each node's container, with the name of its cluster.
+_NODE_LABEL = "io.x-k8s.kind.cluster"
 # Before this version a volume in memory is as large as half the machine, whatever its limit says.
 _SIZED_MEMORY_VOLUMES = (1, 22)
 
@@ -145,8 +147,25 @@ def node_settings(config: Mapping[str, Any], image: str | None) -> dict[str, Any
     return {**config, "kubeadmConfigPatches": [*config.get("kubeadmConfigPatches", []), patch]}
 
 
+def require_node(name: str) -> None:
+    """Raises HarnessError unless the node is a container here that kind made; whoever may use Docker can see that."""
+    try:
+        label = f'{{{{index .Config.Labels "{_NODE_LABEL}"}}}}'
+        made = _output(["docker", "inspect", "--type", "container", "--format", label, name]).strip()
+        why = f"its container has no label {_NODE_LABEL}"
+    except HarnessError as error:
+        made, why = "", str(error)
+    if not made:
+        raise HarnessError(
+            f"node {name} is no kind node on this machine, and the fault needs to act on the node itself: {why}"
+        )
+
+
 def node_root(name: str) -> Path | None:
-    """A node's file system as this machine sees it; None where the node is no container here, or not ours to see."""
+    """A node's file system as this machine sees it; None where the node is no container here, or not ours to see.
+
+    A node's processes are root's, so that only root sees it.
+    """
     try:
         number = _output(["docker", "inspect", "--format", "{{.State.Pid}}", name]).strip()
         root = Path(f"/proc/{int(number)}/root")

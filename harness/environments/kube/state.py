@@ -24,10 +24,9 @@ class ClusterState:
     cluster outlives the run. ``namespaces``: where the stack and the harness act; ``own_namespace``: where the harness
     keeps what is its own; ``beyond``: further ones in which objects of the stack lie, and no pods. ``kinds``: of all
     objects that were made. ``lent``: the cluster is somebody else's. ``proxy``: the URL at which ``kubectl proxy``
-    gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``config_maps``:
-    ``namespace/workload/volume`` → the ConfigMap behind it. ``entry``: ``host:port`` on this machine that leads to the
-    Service that gets the load; empty where load comes from pods. ``own_image``: of the harness's own package, which the
-    load's pods run. ``gpu_file``: the simulated devices' state; empty without.
+    gives the API; the ``*_path``s are below it. ``services``: Service → its path. ``entry``: ``host:port`` on this
+    machine that leads to the Service that gets the load; empty where load comes from pods. ``own_image``: of the
+    harness's own package, which the load's pods run. ``gpu_file``: the simulated devices' state; empty without.
     """
 
     environment: str
@@ -53,7 +52,6 @@ class ClusterState:
     alertmanager_paths: tuple[str, ...] = ()
     receiver_paths: tuple[str, ...] = ()
     service_paths: Mapping[str, str] = field(default_factory=dict)
-    config_maps: Mapping[str, str] = field(default_factory=dict)
     own_image: str = ""
     entry: str = ""
     proxy: str = ""

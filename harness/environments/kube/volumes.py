@@ -1,8 +1,8 @@
-"""Files in the volumes of a cluster's pods, reached in the node they are on."""
+"""Files in the volumes of a cluster's pods, reached in the node they are on, and what becomes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.environments.kube.kind_node import KindNode
@@ -17,6 +17,8 @@ _KUBELET_NAMES = {
     "secret": "kubernetes.io~secret",
     "projected": "kubernetes.io~projected",
 }
+# What ends with its pod, wherever it is.
+_OF_ITS_POD = (*_KUBELET_NAMES, "downwardAPI", "ephemeral")
 
 
 def volume_of(pod: ClusterPod, name: str) -> Mapping[str, Any]:
@@ -40,14 +42,56 @@ def volume_path(pod: ClusterPod, name: str, node: KindNode) -> str:
     return _shown_path(pod, name, node)
 
 
-def config_file(volume: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """The ConfigMap and its key behind a file of a volume. Raises HarnessError when it comes from no ConfigMap."""
+def kept_volume(pod: ClusterPod, name: str) -> Mapping[str, Any] | None:
+    """What tells a pod's volume from all others once the pod is gone; None for one that ends with it."""
+    return _kept(pod, volume_of(pod, name))
+
+
+def pods_with(pods: Iterable[ClusterPod], kept: Mapping[str, Any]) -> Sequence[tuple[ClusterPod, str]]:
+    """Those of the pods that have a kept volume, and what each calls it; those that run, if any."""
+    found = [
+        (pod, str(each["name"])) for pod in pods for each in pod.spec.get("volumes", []) if _kept(pod, each) == kept
+    ]
+    # Of some kinds only a running container shows where they are.
+    return [(pod, name) for pod, name in found if any(each.running for each in pod.containers)] or found
+
+
+def config_file(pod: ClusterPod, name: str, path: str) -> tuple[str, str]:
+    """The ConfigMap and its key behind a file of a pod's volume.
+
+    Raises HarnessError when it comes from no ConfigMap, or a container has it in a way that keeps it as it is.
+    """
+    volume = volume_of(pod, name)
     source = volume.get("configMap")
     if source is None:
-        raise HarnessError(f"volume {volume['name']} is no ConfigMap's: its files cannot be changed")
+        raise HarnessError(f"volume {name} is no ConfigMap's: its files cannot be changed")
+    for container in pod.spec["containers"]:
+        for mount in container.get("volumeMounts", []):
+            if mount["name"] == name and (mount.get("subPath") or mount.get("subPathExpr")):
+                raise HarnessError(
+                    f"container {container['name']} of pod {pod.name} mounts volume {name} by subPath: a kubelet never "
+                    "brings such a mount up to date, so that the container would keep the old file; mount the whole "
+                    "volume at a directory of its own"
+                )
     items: list[Mapping[str, str]] = source.get("items") or []
     key = next((item["key"] for item in items if item["path"] == path), path)
     return str(source["name"]), key
+
+
+def config_maps_of(pod: ClusterPod) -> set[str]:
+    """The ConfigMaps that a pod has as volumes."""
+    return {str(each["configMap"]["name"]) for each in pod.spec.get("volumes", []) if "configMap" in each}
+
+
+def _kept(pod: ClusterPod, volume: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    source = {kind: value for kind, value in volume.items() if kind != "name"}
+    if not source or any(kind in source for kind in _OF_ITS_POD):
+        return None
+    if "persistentVolumeClaim" in source:
+        return {"namespace": pod.namespace, "claim": source["persistentVolumeClaim"]["claimName"]}
+    if "hostPath" in source:
+        return {"node": pod.node, "path": source["hostPath"]["path"]}
+    return source
 
 
 def _shown_path(pod: ClusterPod, name: str, node: KindNode) -> str:

@@ -73,6 +73,9 @@ def _describe_pod(pod: PlannedPod, docker: DockerLayout | None) -> RunningPod:
         labels=pod.address.labels,
         completes=pod.workload.restart_policy != "Always",
         images=tuple(image.reference for image in images),
+        sub_paths=tuple(
+            mount.volume for container in pod.workload.containers for mount in container.mounts if mount.sub_path
+        ),
     )
 
 

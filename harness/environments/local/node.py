@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Any
@@ -174,11 +174,28 @@ class LocalNode:
         """Whether there is such a file."""
         return self._file(pod, namespace, volume, name).exists()
 
-    def write_config(self, pod: str, namespace: str, volume: str, name: str, text: str) -> None:
-        """The pod's own copy of a ConfigMap's file holds this text at once."""
-        self.write_file(pod, namespace, volume, name, text.encode())
+    def kept_volume(self, pod: str, namespace: str, volume: str) -> None:
+        """None: a pod is there as long as the node, and its volumes no longer."""
+
+    def pods_with(self, kept: Mapping[str, Any]) -> tuple[tuple[RunningPod, str], ...]:
+        """None: there is no volume that is kept."""
+        return ()
+
+    def config_source(self, pod: str, namespace: str, volume: str, name: str) -> Mapping[str, str]:
+        """The pod's own copy of a ConfigMap's file. Raises HarnessError where a container would not see it change."""
+        if volume in self._pod(pod, namespace).sub_paths:
+            raise HarnessError(
+                f"a container of pod {pod} mounts volume {volume} by subPath: such a mount is never brought up to date,"
+                " so that the container would keep the old file; mount the whole volume at a directory of its own"
+            )
+        return {"pod": pod, "namespace": namespace, "volume": volume, "name": name}
+
+    def write_config(self, source: Mapping[str, Any], text: str) -> None:
+        """The copy holds this text at once."""
+        self.write_file(source["pod"], source["namespace"], source["volume"], source["name"], text.encode())
 
     look_every_s = 0.02
+    reach_s = 0.0
 
     @property
     def run_dir(self) -> Path:

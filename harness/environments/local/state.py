@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 class RunningPod:
     """A pod on the node. ``programs`` maps its containers to their supervised programs, ``volumes`` its volumes' names
     to their paths as the node sees them. ``images``: what its containers run in Docker; empty where they are processes
-    of this machine's own programs.
+    of this machine's own programs. ``sub_paths``: the volumes of which a container mounts a part by subPath.
     """
 
     namespace: str
@@ -27,6 +27,7 @@ class RunningPod:
     labels: Mapping[str, str]
     completes: bool
     images: tuple[str, ...] = ()
+    sub_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ class NodeState:
         """Raises HarnessError when the directory holds no local environment."""
         raw = read_description(run_dir)
         try:
-            pods = tuple(RunningPod(**{**pod, "images": tuple(pod.get("images", ()))}) for pod in raw.pop("pods"))
+            pods = tuple(
+                RunningPod(**{**pod, **{name: tuple(pod.get(name, ())) for name in ("images", "sub_paths")}})
+                for pod in raw.pop("pods")
+            )
             for name in ("alertmanagers", "receivers", "not_exercised"):
                 raw[name] = tuple(raw[name])
             return cls(pods=pods, **raw)

@@ -50,7 +50,7 @@ class NodeLayout:
     docker: DockerLayout | None = None
 
     def write(self) -> Path:
-        """Writes everything; the result is supervisord's configuration file."""
+        """Writes everything; the result is supervisord's configuration file, for one that runs in its directory."""
         for name in ("logs", "pods", "files", "host", "hosts"):
             (self.paths.root / name).mkdir(parents=True, exist_ok=True)
         programs = [self._write_proxy()]
@@ -64,10 +64,7 @@ class NodeLayout:
         path = self.paths.root / "supervisord.conf"
         path.touch(mode=0o600)
         path.write_text(
-            configuration(
-                address=self.address, password=self.password, directory=str(self.paths.root), programs=programs
-            ),
-            encoding="utf-8",
+            configuration(address=self.address, password=self.password, programs=programs), encoding="utf-8"
         )
         return path
 
@@ -77,7 +74,7 @@ class NodeLayout:
         script = self.paths.script(SERVICE_PROXY)
         module = "harness.environments.local.service_proxy"
         script.write_text(_script([], [sys.executable, "-m", module, str(path)], marker=None), encoding="utf-8")
-        return Program(SERVICE_PROXY, str(script), str(self.paths.log(SERVICE_PROXY)), "Always")
+        return self._program(SERVICE_PROXY, "Always")
 
     def _write_volumes(self, pod: PlannedPod) -> None:
         rendered = self._rendered(pod)
@@ -95,7 +92,7 @@ class NodeLayout:
 
     def _write_container(self, pod: PlannedPod, container: Container) -> Program:
         name = pod.program(container)
-        program = Program(name, str(self.paths.script(name)), str(self.paths.log(name)), pod.workload.restart_policy)
+        program = self._program(name, pod.workload.restart_policy)
         if self.docker is not None and self.docker.runs(pod):
             self.paths.script(name).write_text(self.docker.script(name), encoding="utf-8")
             return program
@@ -105,6 +102,11 @@ class NodeLayout:
         marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
         self.paths.script(name).write_text(_script(init, main, marker=marker), encoding="utf-8")
         return program
+
+    def _program(self, name: str, restart: str) -> Program:
+        script, log = self.paths.script(name), self.paths.log(name)
+        root = self.paths.root
+        return Program(name, str(script.relative_to(root)), str(log.relative_to(root)), restart)
 
     def _argv(self, pod: PlannedPod, container: Container, flags: Iterable[str]) -> list[str]:
         variables = container_environment(container, pod.workload, pod.address, given=self.variables)

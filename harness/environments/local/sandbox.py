@@ -43,6 +43,7 @@ def node_argv(
     real_devices: bool,
     dies_with_parent: bool,
     docker_socket: str | None,
+    working_dir: Path,
     command: Sequence[str],
 ) -> list[str]:
     """The command that runs ``command`` as the node: own PIDs, own mounts, of the disk only the run's directory.
@@ -57,7 +58,7 @@ def node_argv(
     argv += ["--bind", docker_socket, DOCKER_SOCKET] if docker_socket else []
     for volume in volumes:
         argv += ["--perms", "0777", "--size", str(volume.size_bytes), "--tmpfs", volume.path]
-    return [*argv, "--", *command]
+    return [*argv, "--chdir", str(working_dir), "--", *command]
 
 
 def ends_with_input(command: Sequence[str]) -> list[str]:

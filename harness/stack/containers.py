@@ -47,6 +47,7 @@ class TemplateReader:
 
     def _container(self, fields: ContainerFields, place: Place, volumes: set[str]) -> Container:
         ports = {port.name or str(port.container_port): port.container_port for port in fields.ports}
+        tcp = {port.name or str(port.container_port) for port in fields.ports if port.protocol == "TCP"}
         for index, mount in enumerate(fields.volume_mounts):
             if mount.name not in volumes:
                 problem = f"mounts the volume {mount.name!r}, which the pod does not have"
@@ -63,6 +64,7 @@ class TemplateReader:
             liveness=self._probe(fields.liveness_probe, ports, place.at("livenessProbe")),
             limits=dict(fields.resources.limits),
             working_dir=fields.working_dir,
+            not_tcp=frozenset(ports.keys() - tcp),
         )
 
     def _environment(self, fields: ContainerFields, place: Place) -> tuple[EnvVar, ...]:
@@ -130,6 +132,8 @@ class TemplateReader:
             period_s=float(probe.period_seconds),
             timeout_s=float(probe.timeout_seconds),
             failure_threshold=probe.failure_threshold,
+            scheme=probe.http_get.scheme if probe.http_get else "HTTP",
+            headers={each.name: each.value for each in probe.http_get.http_headers} if probe.http_get else {},
         )
 
     def _volume(self, fields: VolumeFields, place: Place) -> Volume:

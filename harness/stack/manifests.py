@@ -106,9 +106,16 @@ class EnvSource(Fields):
     secret_ref: Reference | None = None
 
 
+class HttpHeader(Fields):
+    name: Name
+    value: str = ""
+
+
 class HttpGet(Fields):
     path: str = "/"
     port: IntOrString
+    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    http_headers: list[HttpHeader] = Field(default_factory=list)
 
 
 class TcpSocket(Fields):
@@ -126,6 +133,7 @@ class Probe(Fields):
 class ContainerPort(Fields):
     name: str = ""
     container_port: int = Field(ge=1, le=65535)
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
 
 
 class MountFields(Fields):

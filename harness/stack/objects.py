@@ -39,21 +39,26 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """A probe of a container: HTTP GET of ``path`` on ``port`` (None path: a TCP connect). Durations: spec seconds."""
+    """A probe of a container: HTTP GET of ``path`` on ``port`` (None path: a TCP connect). Durations: spec seconds.
+
+    ``scheme``: ``HTTP`` or ``HTTPS``; a kubelet verifies no certificate. ``headers``: what the request carries.
+    """
 
     path: str | None
     port: int
     period_s: float
     timeout_s: float
     failure_threshold: int
+    scheme: str = "HTTP"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """A container of a pod template. ``command`` and ``args`` still hold their ``$(NAME)`` references.
 
-    ``ports`` maps port names to numbers (an unnamed port is named by its number). ``limits`` holds the resource
-    limits as written, e.g. ``{"nvidia.com/gpu": "1"}``.
+    ``ports`` maps port names to numbers (an unnamed port is named by its number); ``not_tcp`` are the names of those
+    that are UDP or SCTP. ``limits`` holds the resource limits as written, e.g. ``{"nvidia.com/gpu": "1"}``.
     """
 
     name: str
@@ -67,6 +72,12 @@ class Container:
     liveness: HttpProbe | None
     limits: Mapping[str, str]
     working_dir: str | None = None
+    not_tcp: frozenset[str] = frozenset()
+
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        """The ports that can be connected to, in the manifest's order."""
+        return tuple(number for name, number in self.ports.items() if name not in self.not_tcp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,4 +248,6 @@ def test_a_foreign_server_on_all_addresses_is_named_before_anything_starts(shipp
         taken = plan(shipped, workload("web", containers=(container(ports={"http": port}),)))
         with pytest.raises(HarnessError, match=f"already listens on port {port} "):
             require_free_ports(taken)
+        udp = container(ports={"dns": port}, not_tcp=frozenset({"dns"}))
+        require_free_ports(plan(shipped, workload("web", containers=(udp,))))
     require_free_ports(taken)

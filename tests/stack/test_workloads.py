@@ -77,6 +77,25 @@ def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -
     assert container.mounts == (Mount("tmp", "/t", "s", True),)
 
 
+def test_a_probe_keeps_its_scheme_headers_and_timeout(load: Any, make: Any) -> None:
+    get = {"port": 8443, "scheme": "HTTPS", "httpHeaders": [{"name": "Host", "value": "app"}]}
+    found = app(load, make, readinessProbe={"httpGet": get, "timeoutSeconds": 5}).containers[0].readiness
+    assert found == HttpProbe("/", 8443, 10, 5, 3, scheme="HTTPS", headers={"Host": "app"})
+
+
+def test_ports_that_are_not_tcp_are_told_apart(load: Any, make: Any) -> None:
+    ports = [
+        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+        {"name": "http", "containerPort": 8000},
+        {"containerPort": 9, "protocol": "SCTP"},
+        {"containerPort": 54, "protocol": "TCP"},
+        {"containerPort": 54, "protocol": "UDP"},
+    ]
+    container = app(load, make, ports=ports).containers[0]
+    assert container.ports == {"dns": 53, "http": 8000, "9": 9, "54": 54}
+    assert container.tcp_ports == (8000, 54)
+
+
 def test_a_probe_only_a_kubelet_can_run_is_named(load: Any) -> None:
     def change(found: Manifests) -> None:
         container = found["Deployment/app"]["spec"]["template"]["spec"]["containers"][0]

@@ -13,6 +13,7 @@ from harness.stack.manifests import (
     EnvFields,
     EnvSource,
     KeyToPath,
+    MountFields,
     PodSpec,
     Probe,
     VolumeFields,
@@ -59,7 +60,7 @@ class TemplateReader:
             args=tuple(fields.args),
             env=self._environment(fields, place),
             ports=ports,
-            mounts=tuple(Mount(m.name, m.mount_path, m.sub_path, m.read_only) for m in fields.volume_mounts),
+            mounts=tuple(map(_mount, fields.volume_mounts)),
             readiness=self._probe(fields.readiness_probe, ports, place.at("readinessProbe")),
             liveness=self._probe(fields.liveness_probe, ports, place.at("livenessProbe")),
             limits=dict(fields.resources.limits),
@@ -177,3 +178,8 @@ class TemplateReader:
             if item.key not in entries:
                 self.mistakes.append(place.at("items", index, "key").mistake(f"there is no key {item.key!r}"))
         return {item.path: entries[item.key] for item in items if item.key in entries}
+
+
+def _mount(fields: MountFields) -> Mount:
+    sub_path = fields.sub_path or fields.sub_path_expr
+    return Mount(fields.name, fields.mount_path, sub_path, fields.read_only, expands=bool(fields.sub_path_expr))

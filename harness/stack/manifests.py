@@ -140,6 +140,7 @@ class MountFields(Fields):
     name: Name
     mount_path: Name
     sub_path: InnerPath = ""
+    sub_path_expr: InnerPath = ""
     read_only: bool = False
 
 

@@ -29,12 +29,16 @@ class EnvVar:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a container sees a volume."""
+    """Where a container sees a volume, or what of it lies at ``sub_path``.
+
+    ``expands``: the sub-path still holds its ``$(NAME)`` references, which the container's variables fill in.
+    """
 
     volume: str
     path: str
     sub_path: str
     read_only: bool
+    expands: bool = False
 
 
 @dataclass(frozen=True, slots=True)

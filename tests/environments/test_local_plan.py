@@ -182,15 +182,15 @@ def test_a_stack_with_a_receiver_keeps_it_and_one_without_gets_one(shipped: Stac
 def test_init_containers_run_once_and_in_order(tmp_path: Path) -> None:
     marker = tmp_path / "done"
     log = tmp_path / "log"
-    init = [["sh", "-c", f"echo {number} >> {log}"] for number in (1, 2)]
-    script = _script(init, ["sh", "-c", f"echo main >> {log}"], marker=marker)
+    init = [f"echo {number} >> {log}" for number in (1, 2)]
+    script = _script(init, f"echo main >> {log}", marker=marker)
     for _ in range(2):
         subprocess.run(["sh", "-c", script], check=True, timeout=10)
     assert log.read_text(encoding="utf-8").split() == ["1", "2", "main", "main"]
 
 
 def test_a_failing_init_container_keeps_the_main_one_from_starting(tmp_path: Path) -> None:
-    script = _script([["false"]], ["touch", str(tmp_path / "started")], marker=tmp_path / "done")
+    script = _script(["false"], f"touch {tmp_path / 'started'}", marker=tmp_path / "done")
     assert subprocess.run(["sh", "-c", script], check=False, timeout=10).returncode == 1
     assert not (tmp_path / "started").exists()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import InputError
 from harness.stack import EnvVar, HttpProbe, Mount, Workload
 from harness.stack.quantities import parse_bytes, parse_quantity
 
@@ -75,6 +76,24 @@ def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -
     assert container.readiness == HttpProbe("/r", 8000, period_s=10, timeout_s=1, failure_threshold=3)
     assert container.liveness == HttpProbe(None, 8000, period_s=3, timeout_s=1, failure_threshold=3)
     assert container.mounts == (Mount("tmp", "/t", "s", True),)
+
+
+def test_the_references_of_a_sub_path_are_for_the_container_to_fill_in(load: Any, make: Any) -> None:
+    mounts = [
+        {"name": "tmp", "mountPath": "/a", "subPathExpr": "$(IP)/a"},
+        {"name": "tmp", "mountPath": "/b", "subPath": "$(IP)"},
+    ]
+    assert app(load, make, volumeMounts=mounts).containers[0].mounts == (
+        Mount("tmp", "/a", "$(IP)/a", False, expands=True),
+        Mount("tmp", "/b", "$(IP)", False),
+    )
+
+
+@pytest.mark.parametrize("key", ["subPath", "subPathExpr"])
+@pytest.mark.parametrize("path", ["..", "a/../../b", "/etc"])
+def test_a_sub_path_that_leads_out_is_refused(load: Any, make: Any, key: str, path: str) -> None:
+    with pytest.raises(InputError, match=rf'volumeMounts\[0\]\.{key}: got "{path}", need a relative path'):
+        app(load, make, volumeMounts=[{"name": "tmp", "mountPath": "/a", key: path}])
 
 
 def test_a_probe_keeps_its_scheme_headers_and_timeout(load: Any, make: Any) -> None:

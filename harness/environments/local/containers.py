@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.environments.local.programs import find_program, image_program
 from harness.environments.local.sandbox import Bind
+from harness.errors import HarnessError
 from harness.model import PodAddress
 from harness.stack.objects import Container, EnvVar, Volume, Workload
 
@@ -19,6 +20,7 @@ VOLUMES = "/var/lib/kubelet/pods"
 MAX_VOLUME_BYTES = 256 * 1024 * 1024
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _MACHINE_PATHS = ("/proc", "/sys", "/dev")
+_NEVER_WRITTEN = ("config_map", "secret", "files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,14 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
-def container_binds(container: Container, workload: Workload, pod: PodAddress, paths: NodePaths) -> list[Bind]:
-    """The container's mounts, as sources inside the node. Volumes of kinds that have no local form are left out."""
+def container_binds(
+    container: Container, workload: Workload, pod: PodAddress, paths: NodePaths, *, environment: Mapping[str, str]
+) -> list[Bind]:
+    """The container's mounts, as sources inside the node. Volumes of kinds that have no local form are left out.
+
+    ``environment``: the container's, for the references in its sub-paths. Raises HarnessError where one leads out of
+    its volume.
+    """
     volumes = {volume.name: volume for volume in workload.volumes}
     binds = []
     for mount in container.mounts:
@@ -125,17 +133,22 @@ def container_binds(container: Container, workload: Workload, pod: PodAddress, p
         source = _source(volume, pod, paths)
         if source is None:
             continue
-        if mount.sub_path:
-            source = f"{source.rstrip('/')}/{mount.sub_path}"
-        read_only = mount.read_only or volume.kind in ("config_map", "secret", "files")
-        binds.append(Bind(source=source, path=mount.path, read_only=read_only))
+        inner = expand(mount.sub_path, environment) if mount.expands else mount.sub_path
+        if inner.startswith("/") or ".." in inner.split("/"):
+            raise HarnessError(f"{workload.where}: container {container.name}: {inner!r} leads out of {mount.volume}")
+        if inner:
+            source = f"{source.rstrip('/')}/{inner}"
+        read_only = mount.read_only or volume.kind in _NEVER_WRITTEN
+        # A kubelet makes a sub-path, too; but nothing is made on the machine itself.
+        made = bool(inner) and volume.kind not in _NEVER_WRITTEN and not is_machine_path(volume.source)
+        binds.append(Bind(source=source, path=mount.path, read_only=read_only, made=made))
     return binds
 
 
 def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
     if is_tmpfs(volume):
         return volume_path(pod, volume.name)
-    if volume.kind in ("config_map", "secret", "files"):
+    if volume.kind in _NEVER_WRITTEN:
         return str(paths.files(pod_key(pod), volume.name))
     if volume.kind == "host_path":
         return volume.source if is_machine_path(volume.source) else str(paths.host_path(volume.source))

@@ -72,8 +72,8 @@ class NodeLayout:
         path = self.paths.root / "service-proxy.json"
         path.write_text(json.dumps(proxy_configuration(self.plan.services)), encoding="utf-8")
         script = self.paths.script(SERVICE_PROXY)
-        module = "harness.environments.local.service_proxy"
-        script.write_text(_script([], [sys.executable, "-m", module, str(path)], marker=None), encoding="utf-8")
+        argv = [sys.executable, "-m", "harness.environments.local.service_proxy", str(path)]
+        script.write_text(_script([], _shell_command(argv, become=True), marker=None), encoding="utf-8")
         return self._program(SERVICE_PROXY, "Always")
 
     def _write_volumes(self, pod: PlannedPod) -> None:
@@ -97,8 +97,8 @@ class NodeLayout:
             self.paths.script(name).write_text(self.docker.script(name), encoding="utf-8")
             return program
         rendered = self._rendered(pod)
-        main = self._argv(pod, container, rendered.flags if rendered else ())
-        init = [self._argv(pod, before, ()) for before in pod.workload.init_containers]
+        main = self._command(pod, container, rendered.flags if rendered else (), become=True)
+        init = [self._command(pod, before, ()) for before in pod.workload.init_containers]
         marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
         self.paths.script(name).write_text(_script(init, main, marker=marker), encoding="utf-8")
         return program
@@ -108,15 +108,15 @@ class NodeLayout:
         root = self.paths.root
         return Program(name, str(script.relative_to(root)), str(log.relative_to(root)), restart)
 
-    def _argv(self, pod: PlannedPod, container: Container, flags: Iterable[str]) -> list[str]:
+    def _command(self, pod: PlannedPod, container: Container, flags: Iterable[str], *, become: bool = False) -> str:
         variables = container_environment(container, pod.workload, pod.address, given=self.variables)
         command = container_argv(container, variables)
         assert command is not None  # the plan holds only what this machine can run
-        binds = container_binds(container, pod.workload, pod.address, self.paths)
+        binds = container_binds(container, pod.workload, pod.address, self.paths, environment=variables)
         binds.append(Bind(str(self.paths.hosts(pod.address.namespace)), "/etc/hosts", read_only=True))
         if self.simulated_gpu:
             binds.append(Bind(str(self.paths.gpu.parent), SIMULATED_GPU_DIR, read_only=False))
-        return pod_argv(
+        argv = pod_argv(
             bwrap=self.bwrap,
             read_only=self.read_only,
             binds=binds,
@@ -126,6 +126,7 @@ class NodeLayout:
             working_dir=container.working_dir,
             command=[*command, *flags],
         )
+        return _shell_command(argv, made=[bind.source for bind in binds if bind.made], become=become)
 
     def _hidden(self) -> list[str]:
         """What is no part of the node though it is in it: the run's directory, whose disk is not the node's disk."""
@@ -144,13 +145,19 @@ def _within(directory: Path, name: str) -> Path:
     return target
 
 
-def _script(init: Sequence[Sequence[str]], main: Sequence[str], *, marker: Path | None) -> str:
+def _shell_command(argv: Sequence[str], *, made: Iterable[str] = (), become: bool = False) -> str:
+    """A shell's command, once the directories ``made`` are there; ``become``: in the place of the shell."""
+    first = [f"{{ [ -e {path} ] || mkdir -p -m 0777 {path}; }} && " for path in map(shlex.quote, made)]
+    return "".join(first) + ("exec " if become else "") + shlex.join(argv)
+
+
+def _script(init: Sequence[str], main: str, *, marker: Path | None) -> str:
     """A shell script that becomes the container; init containers run before it, one after another, once for the pod."""
     lines = ["#!/bin/sh"]
     if init and marker is not None:
         done = shlex.quote(str(marker))
-        steps = " && ".join(shlex.join(argv) for argv in init)
+        steps = " && ".join(init)
         # Several containers of a pod start at once: the lock lets one of them do it and the others wait.
         lines.append(f"( flock 9 && {{ [ -e {done} ] || {{ {steps} && : > {done}; }}; }} ) 9> {done}.lock || exit 1")
-    lines.append(f"exec {shlex.join(main)}")
+    lines.append(main)
     return "\n".join(lines) + "\n"

@@ -27,11 +27,12 @@ class TmpfsMount:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A directory or file of the outer world at ``path``."""
+    """A directory or file of the outer world at ``path``. ``made``: where there is none, a directory is made of it."""
 
     source: str
     path: str
     read_only: bool
+    made: bool = False
 
 
 def node_argv(

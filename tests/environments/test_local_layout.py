@@ -1,0 +1,96 @@
+"""What a container of the local node finds, by running its script in a sandbox as the node's supervisor does."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.environments.local.addresses import lease_block
+from harness.environments.local.containers import NodePaths
+from harness.environments.local.layout import NodeLayout
+from harness.environments.local.plan import plan_node
+from harness.environments.local.programs import require_programs
+from harness.environments.local.sandbox import node_argv
+from harness.errors import HarnessError
+from harness.stack import Container, EnvVar, Mount, Volume, Workload, load_stack
+from tests.environments.stacks import STACK
+from tests.environments.test_local_plan import container, workload
+
+EMPTY_DIR, CLAIM = Volume("data", "empty_dir", "", 2**20), Volume("data", "claim", "disk", 2**20)
+HOST_PATH = Volume("data", "host_path", "/srv/team", None)
+
+
+def says(run_dir: Path, runs: Workload, *, times: int = 1) -> subprocess.CompletedProcess[str]:
+    """What the workload's first container wrote and how it ended, the last time of several."""
+    stack, block = load_stack(STACK), lease_block(1)
+    with block.lease:
+        plan = plan_node(dataclasses.replace(stack, workloads=(runs,), services=()), block)
+    bwrap = require_programs(["bwrap"])["bwrap"]
+    paths = NodePaths(run_dir / "node")
+    NodeLayout(
+        plan=plan,
+        paths=paths,
+        bwrap=bwrap,
+        read_only=(),
+        rendered={},
+        variables={"PATH": "/usr/bin:/bin"},
+        simulated_gpu=False,
+        address="127.9.0.1",
+        password="x",
+    ).write()
+    script = paths.script(plan.pods[0].program(runs.containers[0]))
+    argv = node_argv(
+        bwrap=bwrap,
+        read_only=(),
+        run_dir=run_dir,
+        volumes=plan.volumes,
+        real_devices=False,
+        dies_with_parent=True,
+        docker_socket=None,
+        working_dir=paths.root,
+        command=["/bin/sh", "-c", " && ".join([f"/bin/sh {script}"] * times)],
+    )
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+
+def shell(script: str, **changes: object) -> Container:
+    return container(command=("sh", "-c", script), **changes)
+
+
+@pytest.mark.parametrize("volume", [EMPTY_DIR, CLAIM, HOST_PATH])
+def test_a_sub_path_is_made_in_its_volume_and_stays(tmp_path: Path, volume: Volume) -> None:
+    mounts = (Mount("data", "/whole", "", False), Mount("data", "/part", "a b/c", False))
+    writes = shell("echo x >> /part/file && cat '/whole/a b/c/file'", mounts=mounts)
+    done = says(tmp_path, workload("web", containers=(writes,), volumes=(volume,)), times=2)
+    assert (done.stdout, done.returncode) == ("x\nx\nx\n", 0), done.stderr
+
+
+def test_a_sub_path_that_is_a_file_of_an_init_container_stays_one(tmp_path: Path) -> None:
+    init = shell("echo made > /whole/file", name="first", mounts=(Mount("data", "/whole", "", False),))
+    main = shell("cat /etc/its-file", mounts=(Mount("data", "/etc/its-file", "file", False),))
+    done = says(tmp_path, workload("web", containers=(main,), init_containers=(init,), volumes=(EMPTY_DIR,)))
+    assert done.stdout == "made\n", done.stderr
+
+
+def test_nothing_is_made_on_the_machine_itself(tmp_path: Path) -> None:
+    main = shell("true", mounts=(Mount("data", "/data", "no-such-directory", False),))
+    machine = Volume("data", "host_path", "/proc", None)
+    done = says(tmp_path, workload("web", containers=(main,), volumes=(machine,)))
+    assert "no-such-directory" in done.stderr
+    assert "mkdir" not in done.stderr
+
+
+def test_references_in_a_sub_path_are_filled_in_and_may_not_lead_out(tmp_path: Path) -> None:
+    pod_name = EnvVar("NAME", field_path="metadata.name")
+    mounts = (Mount("data", "/whole", "", False), Mount("data", "/own", "$(NAME)/x", False, expands=True))
+    main = shell("ls /whole && ls /whole/web-0", env=(pod_name,), mounts=mounts)
+    assert says(tmp_path / "a", workload("web", containers=(main,), volumes=(EMPTY_DIR,))).stdout == "web-0\nx\n"
+    literal = dataclasses.replace(main, mounts=(mounts[0], dataclasses.replace(mounts[1], expands=False)))
+    found = says(tmp_path / "b", workload("web", containers=(literal,), volumes=(EMPTY_DIR,)))
+    assert found.stdout == "$(NAME)\n"
+    out = dataclasses.replace(main, env=(EnvVar("NAME", "../.."),))
+    with pytest.raises(HarnessError, match=r"^test: container main: '../../x' leads out of data$"):
+        says(tmp_path / "c", workload("web", containers=(out,), volumes=(EMPTY_DIR,)))

@@ -138,7 +138,7 @@ def _name(entry: Entry) -> str:
 def _aim(record: Mapping[str, Any]) -> dict[str, str]:
     """What a fault is aimed at; with the namespace where that is pods of one."""
     of_pods = [each for many in _OF_PODS for each in record.get(many, ())]
-    namespaces = {str(each["namespace"]) for each in (record, *of_pods) if "pod" in each}
+    namespaces = {str(each["namespace"]) for each in (record, *of_pods) if {"pod", "namespace"} <= each.keys()}
     named = {"namespace": namespaces.pop()} if len(namespaces) == 1 else {}
     return {"target": _target(record), **named}
 

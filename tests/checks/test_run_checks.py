@@ -96,6 +96,25 @@ class TestBaseline:
         back = down.add(9.0, "target", "pool", instance="a:1", health="up", error="")
         assert judged(back).verdict("targets: up", "baseline") is PASS
 
+    def test_a_target_that_was_not_scraped_yet_is_unknown_and_hides_none_that_is_down(self) -> None:
+        unseen = passing().add(8.0, "target", "pool", instance="b:1", health="unknown", error="")
+        result = judged(unseen).of("targets: up", "baseline")
+        assert (result.verdict, result.measured, "pool b:1" in result.summary) == (UNKNOWN, 0, True)
+        assert len(result.evidence) == 1
+        down = unseen.add(8.0, "target", "pool", instance="c:1", health="down", error="refused")
+        assert judged(down).verdict("targets: up", "baseline") is FAIL
+        scraped = passing().add(8.0, "target", "pool", instance="b:1", health="unknown", error="")
+        scraped.add(9.0, "target", "pool", instance="b:1", health="up", error="")
+        assert judged(scraped).verdict("targets: up", "baseline") is PASS
+
+    def test_a_target_that_is_no_longer_discovered_is_none(self) -> None:
+        gone = passing().add(7.0, "target", "pool", instance="b:1", health="down", error="refused")
+        gone.add(8.0, "target", "pool", instance="b:1", health="gone", error="")
+        result = judged(gone).of("targets: up", "baseline")
+        assert (result.verdict, result.summary) == (PASS, "all 1 targets answer")
+        gone.add(9.0, "target", "pool", instance="a:1", health="gone", error="")
+        assert judged(gone).verdict("targets: up", "baseline") is UNKNOWN
+
     def test_no_targets_are_unknown(self) -> None:
         assert judged(passing().without_one("target")).verdict("targets: up", "baseline") is UNKNOWN
 

@@ -1,4 +1,4 @@
-"""What a container of the local node finds, by running its script in a sandbox as the node's supervisor does."""
+"""What a node's supervisor and containers find: as supervisord reads it, and by running a container's script."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
 from harness.environments.local.addresses import lease_block
 from harness.environments.local.containers import NodePaths
@@ -17,6 +18,7 @@ from harness.environments.local.sandbox import node_argv
 from harness.errors import HarnessError
 from harness.stack import Container, EnvVar, Mount, Volume, Workload, load_stack
 from tests.environments.stacks import STACK
+from tests.environments.test_local_containers import written
 from tests.environments.test_local_plan import container, workload
 
 EMPTY_DIR, CLAIM = Volume("data", "empty_dir", "", 2**20), Volume("data", "claim", "disk", 2**20)
@@ -94,3 +96,23 @@ def test_references_in_a_sub_path_are_filled_in_and_may_not_lead_out(tmp_path: P
     out = dataclasses.replace(main, env=(EnvVar("NAME", "../.."),))
     with pytest.raises(HarnessError, match=r"^test: container main: '../../x' leads out of data$"):
         says(tmp_path / "c", workload("web", containers=(out,), volumes=(EMPTY_DIR,)))
+
+
+@pytest.mark.parametrize("name", ["run", "my run", "100%", "a ;b #c", 'it\'s "$HOME" \\ ~', "Läufe"])
+def test_a_node_may_lie_in_a_directory_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    stack, block = load_stack(STACK), lease_block(1)
+    with block.lease:
+        plan = plan_node(stack, block)
+    paths = written(stack, plan, tmp_path / name, None)
+    monkeypatch.chdir(paths.root)  # where the node runs it
+    options = ServerOptions()
+    options.realize(["-c", str(paths.root / "supervisord.conf")])
+    programs = [each for group in options.process_group_configs for each in group.process_configs]
+    assert len(programs) == 1 + sum(len(pod.workload.containers) for pod in plan.pods)
+    for program in programs:
+        shell, script = program.command.split()
+        assert (shell, Path(script).resolve()) == ("/bin/sh", paths.script(program.name))
+        assert Path(program.stdout_logfile).resolve() == paths.log(program.name)
+        assert Path(script).exists()
+    assert Path(options.logfile).resolve() == paths.root / "supervisord.log"
+    assert Path(options.pidfile).resolve() == paths.root / "supervisord.pid"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ from harness.stack.manifests import (
     MountFields,
     PodSpec,
     Probe,
+    ResourceReference,
     VolumeFields,
 )
 from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
 from harness.stack.places import Place
-from harness.stack.quantities import parse_bytes
+from harness.stack.quantities import parse_bytes, parse_quantity
 from harness.stack.schema import KeyReference
 
 
@@ -73,7 +75,7 @@ class TemplateReader:
         for index, source in enumerate(fields.env_from):
             found |= self._from_source(source, place.at("envFrom", index))
         for index, env in enumerate(fields.env):
-            found[env.name] = self._variable(env, place.at("env", index))
+            found[env.name] = self._variable(env, fields, place.at("env", index))
         return tuple(found.values())
 
     def _from_source(self, source: EnvSource, place: Place) -> dict[str, EnvVar]:
@@ -91,7 +93,7 @@ class TemplateReader:
                 found[source.prefix + key] = EnvVar(source.prefix + key, value)
         return found
 
-    def _variable(self, env: EnvFields, place: Place) -> EnvVar:
+    def _variable(self, env: EnvFields, container: ContainerFields, place: Place) -> EnvVar:
         origin = env.value_from
         if origin is None:
             return EnvVar(env.name, env.value or "")
@@ -105,6 +107,8 @@ class TemplateReader:
             entries = self.inventory.secret(self.namespace, ref.name)
             value = self._entry("Secret", entries, ref, place.at("valueFrom", "secretKeyRef"))
             return EnvVar(env.name, value, secret_key=(ref.name, ref.key))
+        if origin.resource_field_ref is not None:
+            return EnvVar(env.name, _resource(origin.resource_field_ref, container))
         return EnvVar(env.name, field_path=origin.field_ref.field_path if origin.field_ref else None)
 
     def _entry(self, kind: str, entries: Mapping[str, str] | None, ref: KeyReference, place: Place) -> str | None:
@@ -178,6 +182,20 @@ class TemplateReader:
             if item.key not in entries:
                 self.mistakes.append(place.at("items", index, "key").mistake(f"there is no key {item.key!r}"))
         return {item.path: entries[item.key] for item in items if item.key in entries}
+
+
+def _resource(ref: ResourceReference, container: ContainerFields) -> str | None:
+    """What a container's own manifest says of a resource, in whole divisors, rounded up as a kubelet does.
+
+    None where it says nothing: a kubelet then tells what its node has.
+    """
+    bound, _, resource = ref.resource.partition(".")
+    limits, requests = container.resources.limits, container.resources.requests
+    # What asks for nothing asks for its limit.
+    written = limits.get(resource) if bound == "limits" else requests.get(resource, limits.get(resource))
+    if written is None or ref.container_name not in ("", container.name):
+        return None
+    return str(math.ceil(parse_quantity(written) / (parse_quantity(ref.divisor) or 1)))
 
 
 def _mount(fields: MountFields) -> Mount:

@@ -88,8 +88,15 @@ class FieldReference(Fields):
     field_path: Name
 
 
+class ResourceReference(Fields):
+    resource: Name
+    container_name: str = ""
+    divisor: Quantity = "0"
+
+
 class ValueFrom(Fields):
     field_ref: FieldReference | None = None
+    resource_field_ref: ResourceReference | None = None
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: KeyReference | None = None
 

@@ -18,6 +18,7 @@ class EnvVar:
 
     ``field_path``: the downward API, e.g. ``status.podIP``. ``config_map_key`` and ``secret_key``: (object, key);
     ``value`` then holds what stands there, or None where an optional one is absent and the variable is not set.
+    None of all: it comes from what only a kubelet knows, such as a resource that the container does not limit.
     """
 
     name: str

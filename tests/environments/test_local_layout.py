@@ -77,6 +77,11 @@ def test_a_sub_path_that_is_a_file_of_an_init_container_stays_one(tmp_path: Path
     assert done.stdout == "made\n", done.stderr
 
 
+def test_a_working_directory_that_is_nowhere_is_made(tmp_path: Path) -> None:
+    nowhere = shell("pwd && touch here", working_dir="/opt-of/team")
+    assert says(tmp_path, workload("web", containers=(nowhere,))).stdout == "/opt-of/team\n"
+
+
 def test_nothing_is_made_on_the_machine_itself(tmp_path: Path) -> None:
     main = shell("true", mounts=(Mount("data", "/data", "no-such-directory", False),))
     machine = Volume("data", "host_path", "/proc", None)

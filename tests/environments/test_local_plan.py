@@ -151,6 +151,32 @@ def test_environment_comes_from_the_downward_api_and_earlier_variables() -> None
     assert found["PATH"] == "/bin"
 
 
+def test_the_downward_api_knows_annotations_addresses_and_an_identity() -> None:
+    pod, other = (PodAddress(namespace, "web-0", "web", "127.9.1.1", {}, {}, "main") for namespace in ("a", "b"))
+    paths = {"NOTE": "metadata.annotations['note']", "IPS": "status.podIPs", "UID": "metadata.uid"}
+    asks = container(env=tuple(EnvVar(name, field_path=path) for name, path in paths.items()))
+    noted = workload("web", annotations={"note": 'it\'s "so"'})
+    found = container_environment(asks, noted, pod, given={})
+    assert (found["NOTE"], found["IPS"]) == ('it\'s "so"', "127.9.1.1")
+    assert found["UID"] == container_environment(asks, noted, pod, given={})["UID"]
+    assert found["UID"] != container_environment(asks, noted, other, given={})["UID"]
+
+
+def test_a_variable_that_only_a_kubelet_could_set_is_named(shipped: Stack) -> None:
+    env = (
+        EnvVar("NAME", field_path="metadata.name"),
+        EnvVar("MAYBE", config_map_key=("c", "k")),
+        EnvVar("EMPTY", value=""),
+        EnvVar("CORES"),
+        EnvVar("WHERE", field_path="spec.somewhere"),
+    )
+    notes = plan(shipped, workload("web", replicas=2, containers=(container(env=env),))).notes
+    assert notes == tuple(
+        f"Deployment/web: container main: variable {name} is not set: only a kubelet knows its value"
+        for name in ("CORES", "WHERE")
+    )
+
+
 def test_python_is_the_interpreter_of_the_harness() -> None:
     assert container_argv(container(command=("python", "-m", "x")), {}) == [sys.executable, "-m", "x"]
 

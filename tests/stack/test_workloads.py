@@ -65,6 +65,24 @@ def test_environment_variables_are_followed_to_their_values(load: Any, make: Any
     )
 
 
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        ({"resource": "limits.cpu"}, "2"),
+        ({"resource": "limits.cpu", "divisor": "1m"}, "1500"),
+        ({"resource": "limits.memory", "divisor": "1Mi"}, "64"),
+        ({"resource": "requests.memory"}, str(64 * 2**20)),
+        ({"resource": "requests.cpu", "divisor": "0"}, "1"),
+        ({"resource": "limits.ephemeral-storage"}, None),
+        ({"resource": "limits.cpu", "containerName": "other"}, None),
+    ],
+)
+def test_a_resource_is_told_in_whole_divisors(load: Any, make: Any, reference: dict[str, str], value: str) -> None:
+    resources = {"limits": {"cpu": "1500m", "memory": "64Mi"}, "requests": {"cpu": "250m"}}
+    env = [{"name": "X", "valueFrom": {"resourceFieldRef": reference}}]
+    assert app(load, make, env=env, resources=resources).containers[0].env == (EnvVar("X", value),)
+
+
 def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -> None:
     container = app(
         load,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,21 +91,23 @@ def container_environment(
     container: Container, workload: Workload, pod: PodAddress, *, given: Mapping[str, str]
 ) -> dict[str, str]:
     """What the container's process finds in its environment: the node's own variables, and the manifest's over them."""
-    fields = {
-        "status.podIP": pod.address,
-        "status.hostIP": pod.address,
-        "metadata.name": pod.name,
-        "metadata.namespace": pod.namespace,
-        "spec.nodeName": "local",
-        "spec.serviceAccountName": workload.service_account,
-    }
-    fields.update({f"metadata.labels['{name}']": value for name, value in pod.labels.items()})
+    fields = _pod_fields(workload, pod)
     environment = {**given, "POD_IP": pod.address, "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace}
     for variable in container.env:
         value = _value(variable, fields)
         if value is not None:
             environment[variable.name] = expand(value, environment)
     return environment
+
+
+def unset_variables(container: Container, workload: Workload, pod: PodAddress) -> list[str]:
+    """The variables that only a kubelet could give their values; the container does without them."""
+    fields = _pod_fields(workload, pod)
+    return [
+        variable.name
+        for variable in container.env
+        if _value(variable, fields) is None and variable.config_map_key is None and variable.secret_key is None
+    ]
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -158,6 +161,23 @@ def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
 def is_machine_path(path: str) -> bool:
     """Whether a host path means the machine itself (``/``, ``/proc``…) rather than a directory for the pod's use."""
     return path == "/" or any(path == base or path.startswith(base + "/") for base in _MACHINE_PATHS)
+
+
+def _pod_fields(workload: Workload, pod: PodAddress) -> dict[str, str]:
+    """What the downward API says of a pod, by the paths of its fields."""
+    return {
+        "status.podIP": pod.address,
+        "status.podIPs": pod.address,
+        "status.hostIP": pod.address,
+        "status.hostIPs": pod.address,
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, pod_key(pod))),
+        "spec.nodeName": "local",
+        "spec.serviceAccountName": workload.service_account,
+        **{f"metadata.labels['{name}']": value for name, value in pod.labels.items()},
+        **{f"metadata.annotations['{name}']": value for name, value in workload.annotations.items()},
+    }
 
 
 def _value(variable: EnvVar, fields: Mapping[str, str]) -> str | None:

@@ -95,6 +95,8 @@ def pod_argv(
     argv += ["--clearenv"]
     for name, value in environment.items():
         argv += ["--setenv", name, value]
+    # A container runtime makes the working directory where the image does not have it.
+    argv += ["--dir", working_dir] if working_dir else []
     return [*argv, "--chdir", working_dir or "/", "--", *command]
 
 

@@ -1,4 +1,4 @@
-"""Pod templates → containers and volumes, with every reference followed to what it names."""
+"""Pod templates → containers, with every reference followed to what it names."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from harness.errors import Mistake
 from harness.stack.inventory import Inventory
 from harness.stack.manifests import (
-    ClaimManifest,
     ContainerFields,
     EnvFields,
     EnvSource,
-    KeyToPath,
     MountFields,
     PodSpec,
     Probe,
     ResourceReference,
-    VolumeFields,
 )
 from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
 from harness.stack.places import Place
-from harness.stack.quantities import parse_bytes, parse_quantity
+from harness.stack.quantities import parse_quantity
 from harness.stack.schema import KeyReference
+from harness.stack.volumes import VolumeReader, absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,8 @@ class TemplateReader:
 
     def volumes(self, spec: PodSpec, place: Place) -> tuple[Volume, ...]:
         """The pod's volumes with the content of the ConfigMaps and Secrets they show."""
-        return tuple(self._volume(one, place.at("volumes", index)) for index, one in enumerate(spec.volumes))
+        reader = VolumeReader(self.inventory, self.namespace, self.mistakes)
+        return tuple(reader.read(one, place.at("volumes", index)) for index, one in enumerate(spec.volumes))
 
     def _container(self, fields: ContainerFields, place: Place, volumes: set[str]) -> Container:
         ports = {port.name or str(port.container_port): port.container_port for port in fields.ports}
@@ -88,7 +87,7 @@ class TemplateReader:
                 continue
             entries = lookup(self.namespace, ref.name)
             if entries is None and not ref.optional:
-                self.mistakes.append(place.mistake(self._absent(kind, ref.name)))
+                self.mistakes.append(place.mistake(absent(kind, ref.name, self.namespace)))
             for key, value in (entries or {}).items():
                 found[source.prefix + key] = EnvVar(source.prefix + key, value)
         return found
@@ -115,12 +114,10 @@ class TemplateReader:
         if entries is not None and ref.key in entries:
             return entries[ref.key]
         if not ref.optional:
-            problem = self._absent(kind, ref.name) if entries is None else f"{kind} {ref.name} has no key {ref.key!r}"
+            no_key = f"{kind} {ref.name} has no key {ref.key!r}"
+            problem = absent(kind, ref.name, self.namespace) if entries is None else no_key
             self.mistakes.append(place.mistake(problem))
         return None
-
-    def _absent(self, kind: str, name: str) -> str:
-        return f"needs {kind} {name} in namespace {self.namespace}, which the stack does not hold"
 
     def _probe(self, probe: Probe | None, ports: Mapping[str, int], place: Place) -> HttpProbe | None:
         if probe is None or (probe.http_get is None and probe.tcp_socket is None):
@@ -140,48 +137,6 @@ class TemplateReader:
             scheme=probe.http_get.scheme if probe.http_get else "HTTP",
             headers={each.name: each.value for each in probe.http_get.http_headers} if probe.http_get else {},
         )
-
-    def _volume(self, fields: VolumeFields, place: Place) -> Volume:
-        if fields.config_map is not None:
-            entries = self.inventory.config_map(self.namespace, fields.config_map.name)
-            if entries is None and not fields.config_map.optional:
-                self.mistakes.append(place.at("configMap").mistake(self._absent("ConfigMap", fields.config_map.name)))
-            files = self._files(entries, fields.config_map.items, place.at("configMap"))
-            return Volume(fields.name, "config_map", fields.config_map.name, None, files)
-        if fields.secret is not None:
-            entries = self.inventory.secret(self.namespace, fields.secret.secret_name)
-            if entries is None and not fields.secret.optional:
-                self.mistakes.append(place.at("secret").mistake(self._absent("Secret", fields.secret.secret_name)))
-            files = self._files(entries, fields.secret.items, place.at("secret"))
-            return Volume(fields.name, "secret", fields.secret.secret_name, None, files)
-        if fields.persistent_volume_claim is not None:
-            return self._claim(fields.name, fields.persistent_volume_claim.claim_name, place)
-        if fields.host_path is not None:
-            return Volume(fields.name, "host_path", fields.host_path.path, None)
-        other = next((key for key in fields.model_extra or {}), None)
-        if fields.empty_dir is None and other is not None:
-            return Volume(fields.name, other, "", None)
-        limit = fields.empty_dir.size_limit if fields.empty_dir else None
-        return Volume(fields.name, "empty_dir", "", parse_bytes(limit) if limit else None)
-
-    def _claim(self, name: str, claim: str, place: Place) -> Volume:
-        found = self.inventory.get(ClaimManifest, self.namespace, claim)
-        if found is None:
-            key = place.at("persistentVolumeClaim", "claimName")
-            self.mistakes.append(key.mistake(self._absent("PersistentVolumeClaim", claim)))
-            return Volume(name, "claim", claim, None)
-        size = found.manifest.spec.resources.requests.get("storage")
-        return Volume(name, "claim", claim, parse_bytes(size) if size else None)
-
-    def _files(
-        self, entries: Mapping[str, str] | None, items: Sequence[KeyToPath] | None, place: Place
-    ) -> dict[str, str]:
-        if entries is None or items is None:
-            return dict(entries or {})
-        for index, item in enumerate(items):
-            if item.key not in entries:
-                self.mistakes.append(place.at("items", index, "key").mistake(f"there is no key {item.key!r}"))
-        return {item.path: entries[item.key] for item in items if item.key in entries}
 
 
 def _resource(ref: ResourceReference, container: ContainerFields) -> str | None:

@@ -197,6 +197,26 @@ class ClaimVolume(Fields):
 
 class HostPath(Fields):
     path: Name
+    type: str = ""
+
+
+class DownwardItem(Fields):
+    path: InnerPath
+    field_ref: FieldReference | None = None
+
+
+class DownwardVolume(Fields):
+    items: list[DownwardItem] = Field(default_factory=list)
+
+
+class ProjectedSource(Fields):
+    config_map: ConfigMapVolume | None = None
+    secret: ConfigMapVolume | None = None  # here a Secret is named as a ConfigMap is
+    downward_api: DownwardVolume | None = Field(default=None, alias="downwardAPI")
+
+
+class ProjectedVolume(Fields):
+    sources: list[ProjectedSource] = Field(default_factory=list)
 
 
 class VolumeFields(Fields):
@@ -206,6 +226,8 @@ class VolumeFields(Fields):
     secret: SecretVolume | None = None
     persistent_volume_claim: ClaimVolume | None = None
     host_path: HostPath | None = None
+    projected: ProjectedVolume | None = None
+    downward_api: DownwardVolume | None = Field(default=None, alias="downwardAPI")
 
 
 class PodSpec(Fields):

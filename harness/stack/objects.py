@@ -89,10 +89,13 @@ class Container:
 class Volume:
     """A pod's volume.
 
-    ``kind``: ``empty_dir``, ``config_map``, ``secret``, ``claim``, ``host_path``, ``files`` (written by the renderer)
-    or another Kubernetes volume type as written (then nothing can be mounted locally).
+    ``kind``: ``empty_dir``, ``config_map``, ``secret``, ``projected``, ``claim``, ``host_path``, ``host_file`` (a file,
+    socket or device of the host), ``files`` (written by the renderer) or another Kubernetes volume type as written
+    (then nothing can be mounted locally).
     ``source``: the ConfigMap's, Secret's or claim's name, or the host path. ``size_bytes``: None where unlimited.
-    ``files``: content by relative path, for ``config_map``, ``secret`` and ``files``.
+    ``files``: content by relative path, for ``config_map``, ``secret``, ``projected`` and ``files``; bytes that are no
+    UTF-8 are surrogates, as Python has them (``surrogateescape``). ``fields``: what the downward API says, by relative
+    path. ``left_out``: what else a ``projected`` one should hold.
     """
 
     name: str
@@ -100,6 +103,8 @@ class Volume:
     source: str
     size_bytes: int | None
     files: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

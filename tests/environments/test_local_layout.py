@@ -77,6 +77,25 @@ def test_a_sub_path_that_is_a_file_of_an_init_container_stays_one(tmp_path: Path
     assert done.stdout == "made\n", done.stderr
 
 
+def test_a_projected_volume_holds_files_and_what_the_downward_api_tells(tmp_path: Path) -> None:
+    files = {"a/text": "Grüße", "blob": b"\xff\x00".decode(errors="surrogateescape")}
+    fields = {"labels": "metadata.labels", "name": "metadata.name", "none": "spec.somewhere"}
+    volume = Volume("all", "projected", "", None, files, fields)
+    looks = "cd /all && ls && cat a/text && od -An -tx1 blob && cat name && echo && cat labels"
+    main = shell(looks, mounts=(Mount("all", "/all", "", False),))
+    labels = {"tier": 'a "b"', "app": "web"}
+    done = says(tmp_path, workload("web", containers=(main,), volumes=(volume,), labels=labels))
+    assert done.stdout == 'a\nblob\nlabels\nname\nGrüße ff 00\nweb-0\napp="web"\ntier="a \\"b\\""', done.stderr
+
+
+def test_a_device_of_the_machine_is_mounted_and_its_other_files_are_not(tmp_path: Path) -> None:
+    volumes = (Volume("null", "host_file", "/dev/null", None), Volume("socket", "host_file", "/run/x.sock", None))
+    mounts = (Mount("null", "/data/null", "", False), Mount("socket", "/data/socket", "", False))
+    main = shell("ls /data && cat /data/null", mounts=mounts)
+    done = says(tmp_path, workload("web", containers=(main,), volumes=volumes))
+    assert (done.stdout, done.returncode) == ("null\n", 0), done.stderr
+
+
 def test_a_working_directory_that_is_nowhere_is_made(tmp_path: Path) -> None:
     nowhere = shell("pwd && touch here", working_dir="/opt-of/team")
     assert says(tmp_path, workload("web", containers=(nowhere,))).stdout == "/opt-of/team\n"

@@ -117,6 +117,21 @@ def test_volumes_too_large_for_memory_are_capped_and_named(shipped: Stack) -> No
     assert not any("volume small" in note for note in found.notes)
 
 
+def test_what_of_a_volume_has_no_local_form_is_named(shipped: Stack) -> None:
+    volumes = (
+        Volume("net", "nfs", "", None),
+        Volume("socket", "host_file", "/run/x.sock", None),
+        Volume("null", "host_file", "/dev/null", None),
+        Volume("told", "projected", "", None, fields={"a": "metadata.labels"}),
+        Volume("part", "projected", "", None, fields={"b": "spec.somewhere"}, left_out=("serviceAccountToken",)),
+    )
+    assert plan(shipped, workload("web", volumes=volumes)).notes == (
+        "Deployment/web: volume net: kind nfs has no local form and is not mounted",
+        "Deployment/web: volume socket: /run/x.sock is no directory and is not mounted",
+        "Deployment/web: volume part: serviceAccountToken, b has no local form and is not in it",
+    )
+
+
 def test_pods_of_one_name_in_two_namespaces_do_not_share_a_volume(shipped: Stack) -> None:
     volume = (Volume("data", "empty_dir", "", 1024),)
     found = plan(shipped, workload("web", volumes=volume), workload("web", namespace="other", volumes=volume))

@@ -21,6 +21,14 @@ def app(load: Any, make: Any, **container: Any) -> Workload:
         found["claim"] = make("PersistentVolumeClaim", "disk", api="v1", spec=claim)
         pod = found["Deployment/app"]["spec"]["template"]["spec"]
         pod["containers"][0].update(container)
+        sources = [
+            {"configMap": {"name": "c", "items": [{"key": "B", "path": "b/it"}]}},
+            {"secret": {"name": "s"}},
+            {"secret": {"name": "gone", "optional": True}},
+            {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+            {"downwardAPI": {"items": [{"path": "cpu", "resourceFieldRef": {"resource": "limits.cpu"}}]}},
+            {"serviceAccountToken": {"path": "token"}},
+        ]
         pod["volumes"] = [
             {"name": "all", "configMap": {"name": "c"}},
             {"name": "one", "secret": {"secretName": "s", "items": [{"key": "token", "path": "t/k"}]}},
@@ -29,6 +37,12 @@ def app(load: Any, make: Any, **container: Any) -> Workload:
             {"name": "host", "hostPath": {"path": "/"}},
             {"name": "net", "nfs": {"server": "x", "path": "/"}},
             {"name": "maybe", "configMap": {"name": "gone", "optional": True}},
+            {"name": "socket", "hostPath": {"path": "/run/x.sock", "type": "Socket"}},
+            {
+                "name": "told",
+                "downwardAPI": {"items": [{"path": "ns", "fieldRef": {"fieldPath": "metadata.namespace"}}]},
+            },
+            {"name": "together", "projected": {"sources": sources}},
         ]
 
     stack = load(change)
@@ -45,6 +59,43 @@ def test_volumes_hold_what_they_name(load: Any, make: Any) -> None:
     assert (volumes["host"].kind, volumes["host"].source) == ("host_path", "/")
     assert volumes["net"].kind == "nfs"
     assert volumes["maybe"].files == {}
+    assert (volumes["socket"].kind, volumes["socket"].source) == ("host_file", "/run/x.sock")
+    assert (volumes["told"].kind, volumes["told"].fields) == ("projected", {"ns": "metadata.namespace"})
+    together = volumes["together"]
+    assert together.files == {"b/it": "b", "token": "t0p", "plain": "p"}
+    assert together.fields == {"l": "metadata.labels"}
+    assert together.left_out == ("cpu of the downward API", "serviceAccountToken")
+
+
+def test_content_that_is_no_text_keeps_its_bytes(load: Any, make: Any) -> None:
+    blob = base64.b64encode(b"\xff\x00").decode()
+
+    def change(found: Manifests) -> None:
+        found["config"] = make("ConfigMap", "c", api="v1", data={"a": "A"}, binaryData={"b": blob})
+        found["secret"] = make("Secret", "s", api="v1", data={"b": blob})
+        found["Deployment/app"]["spec"]["template"]["spec"]["volumes"] = [
+            {"name": "c", "configMap": {"name": "c"}},
+            {"name": "s", "secret": {"secretName": "s"}},
+        ]
+
+    volumes = next(one for one in load(change).workloads if one.name == "app").volumes
+    bytes_of = [{key: text.encode(errors="surrogateescape") for key, text in one.files.items()} for one in volumes]
+    assert bytes_of == [{"a": b"A", "b": b"\xff\x00"}, {"b": b"\xff\x00"}]
+
+
+def test_binary_data_that_is_no_base64_and_an_absent_source_are_refused(load: Any, make: Any) -> None:
+    def broken(found: Manifests) -> None:
+        found["config"] = make("ConfigMap", "c", api="v1", binaryData={"b": "%"})
+
+    with pytest.raises(InputError, match=r"binaryData\.b: is not base64"):
+        load(broken)
+
+    def lacking(found: Manifests) -> None:
+        volume = {"name": "p", "projected": {"sources": [{"secret": {"name": "gone"}}]}}
+        found["Deployment/app"]["spec"]["template"]["spec"]["volumes"] = [volume]
+
+    with pytest.raises(InputError, match=r"volumes\[0\]\.projected\.sources\[0\]\.secret: needs Secret gone in"):
+        load(lacking)
 
 
 def test_environment_variables_are_followed_to_their_values(load: Any, make: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -21,7 +22,8 @@ VOLUMES = "/var/lib/kubelet/pods"
 MAX_VOLUME_BYTES = 256 * 1024 * 1024
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _MACHINE_PATHS = ("/proc", "/sys", "/dev")
-_NEVER_WRITTEN = ("config_map", "secret", "files")
+# Kinds of volumes whose content is written down for each pod, and that no pod may write to.
+FILE_KINDS = ("config_map", "secret", "projected", "files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,24 @@ def volume_path(pod: PodAddress, volume: str) -> str:
     return f"{VOLUMES}/{pod_key(pod)}/volumes/{volume}"
 
 
+def volume_content(volume: Volume, workload: Workload, pod: PodAddress) -> dict[str, str]:
+    """The content of a pod's volume by relative path, with what the downward API says of the pod."""
+    fields = pod_fields(workload, pod)
+    told = {path: fields[name] for path, name in volume.fields.items() if name in fields}
+    return {**volume.files, **told}
+
+
+def why_partial(volume: Volume, workload: Workload, pod: PodAddress) -> str | None:
+    """What of a volume is not there for a pod on this machine; None where all is."""
+    if volume.kind == "host_file":
+        return None if is_machine_path(volume.source) else f"{volume.source} is no directory and is not mounted"
+    if volume.kind not in (*FILE_KINDS, "host_path") and not is_tmpfs(volume):
+        return f"kind {volume.kind} has no local form and is not mounted"
+    fields = pod_fields(workload, pod)
+    missing = [*volume.left_out, *(path for path, name in volume.fields.items() if name not in fields)]
+    return f"{', '.join(missing)} has no local form and is not in it" if missing else None
+
+
 def is_tmpfs(volume: Volume) -> bool:
     """Whether the node gives this volume a size-limited file system of its own."""
     return volume.kind in ("empty_dir", "claim")
@@ -91,7 +111,7 @@ def container_environment(
     container: Container, workload: Workload, pod: PodAddress, *, given: Mapping[str, str]
 ) -> dict[str, str]:
     """What the container's process finds in its environment: the node's own variables, and the manifest's over them."""
-    fields = _pod_fields(workload, pod)
+    fields = pod_fields(workload, pod)
     environment = {**given, "POD_IP": pod.address, "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace}
     for variable in container.env:
         value = _value(variable, fields)
@@ -102,12 +122,36 @@ def container_environment(
 
 def unset_variables(container: Container, workload: Workload, pod: PodAddress) -> list[str]:
     """The variables that only a kubelet could give their values; the container does without them."""
-    fields = _pod_fields(workload, pod)
+    fields = pod_fields(workload, pod)
     return [
         variable.name
         for variable in container.env
         if _value(variable, fields) is None and variable.config_map_key is None and variable.secret_key is None
     ]
+
+
+def pod_fields(workload: Workload, pod: PodAddress) -> dict[str, str]:
+    """What the downward API says of a pod, by the paths of its fields."""
+    return {
+        "status.podIP": pod.address,
+        "status.podIPs": pod.address,
+        "status.hostIP": pod.address,
+        "status.hostIPs": pod.address,
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, pod_key(pod))),
+        "spec.nodeName": "local",
+        "spec.serviceAccountName": workload.service_account,
+        "metadata.labels": _lines(pod.labels),
+        "metadata.annotations": _lines(workload.annotations),
+        **{f"metadata.labels['{name}']": value for name, value in pod.labels.items()},
+        **{f"metadata.annotations['{name}']": value for name, value in workload.annotations.items()},
+    }
+
+
+def _lines(labels: Mapping[str, str]) -> str:
+    """Labels or annotations as a kubelet writes them into a file."""
+    return "\n".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(labels.items()))
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -141,9 +185,9 @@ def container_binds(
             raise HarnessError(f"{workload.where}: container {container.name}: {inner!r} leads out of {mount.volume}")
         if inner:
             source = f"{source.rstrip('/')}/{inner}"
-        read_only = mount.read_only or volume.kind in _NEVER_WRITTEN
+        read_only = mount.read_only or volume.kind in FILE_KINDS
         # A kubelet makes a sub-path, too; but nothing is made on the machine itself.
-        made = bool(inner) and volume.kind not in _NEVER_WRITTEN and not is_machine_path(volume.source)
+        made = bool(inner) and volume.kind not in FILE_KINDS and not is_machine_path(volume.source)
         binds.append(Bind(source=source, path=mount.path, read_only=read_only, made=made))
     return binds
 
@@ -151,8 +195,10 @@ def container_binds(
 def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
     if is_tmpfs(volume):
         return volume_path(pod, volume.name)
-    if volume.kind in _NEVER_WRITTEN:
+    if volume.kind in FILE_KINDS:
         return str(paths.files(pod_key(pod), volume.name))
+    if volume.kind == "host_file":
+        return volume.source if is_machine_path(volume.source) else None
     if volume.kind == "host_path":
         return volume.source if is_machine_path(volume.source) else str(paths.host_path(volume.source))
     return None
@@ -161,23 +207,6 @@ def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
 def is_machine_path(path: str) -> bool:
     """Whether a host path means the machine itself (``/``, ``/proc``…) rather than a directory for the pod's use."""
     return path == "/" or any(path == base or path.startswith(base + "/") for base in _MACHINE_PATHS)
-
-
-def _pod_fields(workload: Workload, pod: PodAddress) -> dict[str, str]:
-    """What the downward API says of a pod, by the paths of its fields."""
-    return {
-        "status.podIP": pod.address,
-        "status.podIPs": pod.address,
-        "status.hostIP": pod.address,
-        "status.hostIPs": pod.address,
-        "metadata.name": pod.name,
-        "metadata.namespace": pod.namespace,
-        "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, pod_key(pod))),
-        "spec.nodeName": "local",
-        "spec.serviceAccountName": workload.service_account,
-        **{f"metadata.labels['{name}']": value for name, value in pod.labels.items()},
-        **{f"metadata.annotations['{name}']": value for name, value in workload.annotations.items()},
-    }
 
 
 def _value(variable: EnvVar, fields: Mapping[str, str]) -> str | None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.environments.local.containers import (
+    FILE_KINDS,
     NodePaths,
     container_argv,
     container_binds,
     container_environment,
     is_machine_path,
     pod_key,
+    volume_content,
 )
 from harness.environments.local.docker_layout import DockerLayout
 from harness.environments.local.plan import NodePlan, PlannedPod, hosts_file, proxy_configuration
@@ -79,14 +81,15 @@ class NodeLayout:
     def _write_volumes(self, pod: PlannedPod) -> None:
         rendered = self._rendered(pod)
         for volume in pod.workload.volumes:
-            if volume.kind in ("config_map", "secret", "files"):
-                files = rendered.files if rendered and volume.kind == "files" else volume.files
+            if volume.kind in FILE_KINDS:
+                own = volume_content(volume, pod.workload, pod.address)
+                files = rendered.files if rendered and volume.kind == "files" else own
                 directory = self.paths.files(pod_key(pod.address), volume.name)
                 directory.mkdir(parents=True)
                 for name, content in files.items():
                     target = _within(directory, name)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_text(content, encoding="utf-8")
+                    target.write_bytes(content.encode("utf-8", errors="surrogateescape"))
             elif volume.kind == "host_path" and not is_machine_path(volume.source):
                 self.paths.host_path(volume.source).mkdir(parents=True, exist_ok=True)
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.environments.local.addresses import AddressBlock
-from harness.environments.local.containers import MAX_VOLUME_BYTES, is_tmpfs, pod_key, unset_variables, volume_path
+from harness.environments.local.containers import (
+    MAX_VOLUME_BYTES,
+    is_tmpfs,
+    pod_key,
+    unset_variables,
+    volume_path,
+    why_partial,
+)
 from harness.environments.local.sandbox import TmpfsMount
 from harness.model import PodAddress
 from harness.stack.objects import Container, Service, Stack, Workload
@@ -146,8 +153,8 @@ def _plan_volumes(pods: Sequence[PlannedPod]) -> tuple[tuple[TmpfsMount, ...], l
                 if volume.size_bytes and volume.size_bytes > MAX_VOLUME_BYTES:
                     mebibytes = MAX_VOLUME_BYTES // 2**20
                     notes.append(f"{where}: {mebibytes} MiB in memory instead of its declared size")
-            elif volume.kind not in ("config_map", "secret", "files", "host_path"):
-                notes.append(f"{where}: kind {volume.kind} has no local form and is not mounted")
+            elif why := why_partial(volume, pod.workload, pod.address):
+                notes.append(f"{where}: {why}")
     return tuple(volumes), list(dict.fromkeys(notes))
 
 

@@ -89,7 +89,7 @@ def pod_argv(
     argv += ["--bind", "/proc", "/proc"] if sees_node else ["--proc", "/proc"]
     argv += _shadows([bind.path for bind in binds])
     for bind in sorted(binds, key=lambda bind: bind.path.count("/")):
-        argv += ["--ro-bind" if bind.read_only else "--bind", bind.source, bind.path]
+        argv += [_bind_option(bind), bind.source, bind.path]
     for path in hidden:
         argv += ["--tmpfs", path]
     argv += ["--clearenv"]
@@ -98,6 +98,13 @@ def pod_argv(
     # A container runtime makes the working directory where the image does not have it.
     argv += ["--dir", working_dir] if working_dir else []
     return [*argv, "--chdir", working_dir or "/", "--", *command]
+
+
+def _bind_option(bind: Bind) -> str:
+    if bind.read_only:
+        return "--ro-bind"
+    # What lies below is the node's own /dev, which a plain bind shows without its devices working.
+    return "--dev-bind" if PurePosixPath(bind.source).is_relative_to("/dev") else "--bind"
 
 
 def program_directories(programs: Iterable[str]) -> tuple[str, ...]:

@@ -96,9 +96,10 @@ class ExpectedLoad(_Strict):
 
 
 class ExpectedRestarts(_Strict):
-    """How often a workload's pods are started again."""
+    """How often a workload's pods are started again; without a namespace, those of this name in all of them."""
 
     workload: str
+    namespace: str | None = None
     count: Annotated[int, Field(ge=0)]
 
 
@@ -137,7 +138,7 @@ def expectations(expect: Expect) -> Iterable[Expectation]:
     if not expect.alerts:
         yield Expectation("quiet", {})
     for restarts in expect.restarts:
-        yield Expectation("restarts", {"workload": restarts.workload, "count": restarts.count})
+        yield Expectation("restarts", restarts.model_dump())
     if expect.load is not None:
         for stage, bound in (("during", expect.load.during), ("after", expect.load.after)):
             if bound is not None:

@@ -156,6 +156,11 @@ class Spec:
     resend_delay_s: float = 60.0
     panels: tuple[Panel, ...] = ()
 
+    @property
+    def longest_evaluation_s(self) -> float:
+        """The longest interval at which a group of alerts is evaluated; zero without any."""
+        return max((alert.evaluation_interval_s for alert in self.alerts), default=0.0)
+
     def alert(self, name: str) -> tuple[AlertSpec, ...]:
         """Every rule with this alert name; several rules may share one."""
         return tuple(alert for alert in self.alerts if alert.name == name)

@@ -23,17 +23,23 @@ def check_baseline(window: Window, spec: Spec, *, allowed: Sequence[str] = ()) -
 
 
 def _targets(window: Window) -> CheckResult:
-    """Prometheus's own view of its targets at the end of the window."""
+    """Prometheus's own view of the targets that it has at the end of the window: one that was not scraped yet was not
+    seen, and one that is no longer discovered is none."""
     last = {(e.name, e.data["instance"]): e for e in window.events if e.kind == "target" and e.t_s < window.end_s}
-    down = {key: event for key, event in last.items() if event.data["health"] != "up"}
-    evidence = tuple(event.seq for event in down.values())
-    if not last:
-        summary, verdict = "Prometheus has no targets", Verdict.UNKNOWN
-    elif down:
-        named = (f"{pool} {instance}: {event.data.get('error')}" for (pool, instance), event in sorted(down.items()))
+    had = {key: event for key, event in sorted(last.items()) if event.data["health"] != "gone"}
+    unseen = {key: event for key, event in had.items() if event.data["health"] == "unknown"}
+    down = {key: event for key, event in had.items() if event.data["health"] not in ("up", "unknown")}
+    if down:
+        named = (f"{pool} {instance}: {event.data.get('error')}" for (pool, instance), event in down.items())
         summary, verdict = f"down: {'; '.join(named)}", Verdict.FAIL
+    elif unseen:
+        named = (f"{pool} {instance}" for pool, instance in unseen)
+        summary, verdict = f"not scraped yet: {'; '.join(named)}", Verdict.UNKNOWN
+    elif not had:
+        summary, verdict = "Prometheus has no targets", Verdict.UNKNOWN
     else:
-        summary, verdict = f"all {len(last)} targets answer", Verdict.PASS
+        summary, verdict = f"all {len(had)} targets answer", Verdict.PASS
+    evidence = tuple(event.seq for event in (down or unseen).values())
     return CheckResult(window.name, "targets: up", verdict, len(down), 0, "targets down", summary, evidence)
 
 

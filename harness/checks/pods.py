@@ -14,10 +14,11 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
 
     UNKNOWN while the environment could not be asked, or when nothing at all was recorded.
     """
-    workload, expected = str(expectation.params["workload"]), int(expectation.params["count"])
-    events = [event for event in window.of_kind("pod") if workload in (event.data["workload"], event.name)]
+    namespace, workload = expectation.params.get("namespace"), str(expectation.params["workload"])
+    expected = int(expectation.params["count"])
+    events = [event for event in window.of_kind("pod") if _speaks_of(expectation, event)]
     started = _restarts(events)
-    last = {(event.name, event.data.get("container")): event for event in events}
+    last = {(*_pod(event), event.data.get("container")): event for event in events}
     down = sorted({event.name for event in last.values() if event.data["status"] == "exited"})
     gaps = list(window.of_kind("gap", "pods"))
     verdict = Verdict.PASS if started == expected and not down else Verdict.FAIL
@@ -29,13 +30,13 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
     elif not events and not any(window.of_kind("evaluation")):
         verdict, summary = Verdict.UNKNOWN, "nothing was recorded at all"
     evidence = tuple(event.seq for event in (*events, *gaps[:1]))
-    check = f"pod {workload}: restarted"
+    check = f"pod {f'{namespace}/' if namespace else ''}{workload}: restarted"
     return CheckResult(window.name, check, verdict, started, expected, "restarts", summary, evidence)
 
 
 def _restarts(events: Sequence[Event]) -> int:
     """How often pods were started; one whose containers all started anew was started once."""
-    counts = Counter((e.name, e.data.get("container")) for e in events if e.data["status"] == "started")
+    counts = Counter((_pod(e), e.data.get("container")) for e in events if e.data["status"] == "started")
     pods = {pod for pod, _ in counts}
     return sum(max(count for (pod, _), count in counts.items() if pod == each) for each in pods)
 
@@ -45,12 +46,12 @@ def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), d
 
     Where a fault is in it may be the fault's consequence, which somebody has to say: UNKNOWN. Without one it is a FAIL.
     """
-    spoken_of = {str(each.params["workload"]) for each in expected}
-    aimed_at = {str(event.data.get("target")) for event in window.of_kind("fault") if event.data.get("target")}
+    faults = [event for event in window.of_kind("fault") if event.data.get("target")]
     events = [
         event
         for event in window.of_kind("pod")
-        if event.name not in aimed_at | spoken_of and event.data["workload"] not in spoken_of
+        if not any(_is_aimed_at(fault, event) for fault in faults)
+        and not any(_speaks_of(each, event) for each in expected)
     ]
     named = sorted({f"{event.name} {event.data['status']}" for event in events})
     evidence = tuple(event.seq for event in events)[:20]
@@ -62,3 +63,18 @@ def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), d
         verdict = Verdict.UNKNOWN if disturbed else Verdict.FAIL
         summary = f"though nothing was aimed at them and no `restarts` expects it: {', '.join(named)}"
     return CheckResult(window.name, "pods: undisturbed", verdict, len(events), 0, "changes", summary, evidence)
+
+
+def _speaks_of(expectation: Expectation, event: Event) -> bool:
+    """Whether an expectation of restarts is about the pod of this event."""
+    here = expectation.params.get("namespace") in (None, event.data.get("namespace"))
+    return here and expectation.params["workload"] in (event.data["workload"], event.name)
+
+
+def _is_aimed_at(fault: Event, event: Event) -> bool:
+    """Whether the target of a fault is the pod of this event; another namespace may have one of the same name."""
+    return fault.data["target"] == event.name and fault.data.get("namespace") in (None, event.data.get("namespace"))
+
+
+def _pod(event: Event) -> tuple[str, str]:
+    return str(event.data.get("namespace")), event.name

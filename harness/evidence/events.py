@@ -15,7 +15,8 @@ pod        the pod's name      status: ``started``, ``exited`` or ``gone``, with
                                container, pid, exit_code, restarts
 fault      kind#number         status: ``injecting``, ``injected``, ``effect``, ``no-effect``, ``undoing``,
                                ``undone``, ``undo-failed``, ``cleared`` or ``not-cleared``; fault, target,
-                               params, observed, source, undoable (of ``injected``)
+                               namespace (of a target that is pods of one), params, observed, source,
+                               undoable (of ``injected``)
 rule       the alert's name    labels; state: ``pending``, ``firing`` or ``inactive``; at_s: the evaluation's time
 evaluation the group's name    last_s, interval_s, health: ``ok``, ``err`` or ``unknown``; error
 notice     the receiver's name status: ``firing`` or ``resolved``; arrived_s, alertname, labels, starts_at_s,

@@ -15,6 +15,8 @@ from harness.faults.world import World
 from harness.gpu import GpuLostError, GpuUnavailable
 
 FAULT = "fault"
+# Where a record of several pods has them.
+_OF_PODS = ("fills", "changes", "damages", "slowed", "from")
 
 
 @dataclass(slots=True)
@@ -47,9 +49,9 @@ class Injector:
         kind = FAULTS[fault]
         record = kind.plan(self.world, **params)
         entry = self._ledger.open(fault, record)
-        self._note(entry, "injecting", params=_plain(params), target=_target(record))
+        self._note(entry, "injecting", params=_plain(params), **_aim(record))
         kind.inject(self.world, record)
-        self._note(entry, "injected", target=_target(record), undoable=kind.undo is not None)
+        self._note(entry, "injected", **_aim(record), undoable=kind.undo is not None)
         if kind.undo is None:
             self._ledger.close(entry)
         timeout_s = self._patience_s(kind) if effect_timeout_s is None else effect_timeout_s
@@ -87,10 +89,10 @@ class Injector:
         undo = FAULTS[entry.fault].undo
         if undo is not None:
             # Of several pods the first may be whole before the last: from here on the stack may see the fault gone.
-            self._note(entry, "undoing", target=_target(entry.record))
+            self._note(entry, "undoing", **_aim(entry.record))
             undo(self.world, entry.record)
         # Told before the ledger is on disk, which may take long: the stack sees the fault gone from here on.
-        self._note(entry, "undone", target=_target(entry.record))
+        self._note(entry, "undone", **_aim(entry.record))
         self._ledger.close(entry)
 
     def _see(
@@ -131,6 +133,14 @@ class Injector:
 
 def _name(entry: Entry) -> str:
     return f"{entry.fault}#{entry.number}"
+
+
+def _aim(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a fault is aimed at; with the namespace where that is pods of one."""
+    of_pods = [each for many in _OF_PODS for each in record.get(many, ())]
+    namespaces = {str(each["namespace"]) for each in (record, *of_pods) if {"pod", "namespace"} <= each.keys()}
+    named = {"namespace": namespaces.pop()} if len(namespaces) == 1 else {}
+    return {"target": _target(record), **named}
 
 
 def _target(record: Mapping[str, Any]) -> str:

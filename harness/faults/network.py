@@ -119,7 +119,7 @@ def _end(cluster: ClusterWorld, pod: Pod) -> dict[str, Any]:
 
 
 def _pairs(ends: Sequence[Record], others: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
-    return ((one, other) for one in ends for other in others if one["pod"] != other["pod"])
+    return ((one, other) for one in ends for other in others if one["uid"] != other["uid"])
 
 
 def _both_ways(record: Record) -> list[tuple[str, str, str]]:

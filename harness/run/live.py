@@ -12,7 +12,7 @@ from typing import Any, Self
 from harness import __version__, defaults
 from harness.checks import BASELINE, check_phase, incompressible_alerts
 from harness.checks.alerts import heartbeats
-from harness.clock import RunClock
+from harness.clock import RunClock, format_duration
 from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
@@ -33,9 +33,10 @@ from harness.stack import Stack, compress_promql
 
 Say = Callable[[str], None]
 
-# How long the stack must stay quiet before anything is broken; spec time.
+# How long the stack must stay quiet before anything is broken, at least; spec time.
 _BASELINE_S = 300.0
-# Load has to flow and every target to be scraped before the baseline begins, and after each experiment; real time.
+# Load has to flow and every target to be scraped before the baseline begins, and after each experiment; real time
+# beyond the longest scrape interval.
 _SETTLE_TIMEOUT_S = 20.0
 # After a fault, load is watched at least this long beyond the time an experiment gives it to recover; real time.
 _AFTER_S = 2.0
@@ -190,10 +191,11 @@ class LiveRun:
         """Watches the undisturbed stack: nothing may fire, and heartbeats have to arrive."""
         session = self.session
         self._say("settling: first scrapes, first requests")
-        session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
-        self._say("baseline: nothing may fire")
+        session.wait_for(self._settled, self._settle_timeout_s)
+        lasts_s = baseline_s(self._spec)
+        self._say(f"baseline: for {format_duration(lasts_s)} of the stack's time nothing may fire")
         self.timeline.record("phase", BASELINE, {"status": "begin"})
-        session.wait(_BASELINE_S / self.options.time_scale)
+        session.wait(lasts_s / self.options.time_scale)
         names = heartbeats(self._spec)
         session.wait_for(lambda: all(session.heard(name) for name in names), session.notice_bound_s(names))
         session.recorder.catch_up(timeout_s=_CATCH_UP_S)
@@ -246,23 +248,35 @@ class LiveRun:
         self._interruption.check()
         for failure in session.injector.heal():  # an experiment without rollbacks leaves its faults to the harness
             self._failed("undo", failure)
+        scale, passed_s = self.options.time_scale, self.timeline.clock.now_s() - self._begun_s(experiment)
         recover_s = max((e.bound_s or 0.0 for e in experiment.expectations if e.kind == "load"), default=0.0)
+        # No group of rules may stay unevaluated from the experiment's begin to its end: it would have shown nothing.
+        unseen_s = self._spec.longest_evaluation_s / scale - passed_s
         self._say("    waiting for it to be over")
-        session.drain(at_least_s=recover_s / self.options.time_scale + _AFTER_S)
+        session.drain(at_least_s=max(recover_s / scale, unseen_s) + _AFTER_S)
         if settled:  # Prometheus may have been away; the next experiment needs its eyes
-            session.wait_for(self._settled, _SETTLE_TIMEOUT_S)
+            session.wait_for(self._settled, self._settle_timeout_s)
         session.recorder.catch_up(timeout_s=_CATCH_UP_S)
         self._sample(experiment)
 
     def _sample(self, experiment: Experiment) -> None:
         """Records what the rules of the experiment's alerts looked at while it went on."""
         now_s = self.timeline.clock.now_s()
-        begun_s = max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))
+        begun_s = self._begun_s(experiment)
         reader = SampleReader(self.running.state.prometheus, self.timeline.record, self.timeline.clock)
         names = dict.fromkeys(str(e.params["alert"]) for e in experiment.expectations if "alert" in e.params)
         for rule in (rule for name in names for rule in self._spec.alert(name) if rule.compared is not None):
             expr = compress_promql(str(rule.compared), self.options.time_scale)
             reader.read(rule.name, expr, from_s=begun_s, to_s=now_s)
+
+    def _begun_s(self, experiment: Experiment) -> float:
+        return max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))
+
+    @property
+    def _settle_timeout_s(self) -> float:
+        """How long, in real seconds, every target may take to be scraped."""
+        longest_s = max((endpoint.interval_s for endpoint in self.stack.endpoints), default=0.0)
+        return _SETTLE_TIMEOUT_S + longest_s / self.options.time_scale
 
     @property
     def _spec(self) -> Spec:
@@ -301,6 +315,11 @@ class LiveRun:
         """Whether load flows and Prometheus has found every target up."""
         flowing = self.load is None or self.load.windows > 0
         return flowing and _all_up(self.timeline.events())
+
+
+def baseline_s(spec: Spec) -> float:
+    """How long, in spec time, the stack must stay quiet: long enough that each group of rules is evaluated in it."""
+    return max(_BASELINE_S, 2 * spec.longest_evaluation_s)
 
 
 def _all_up(events: tuple[Event, ...]) -> bool:

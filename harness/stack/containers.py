@@ -1,26 +1,27 @@
-"""Pod templates → containers and volumes, with every reference followed to what it names."""
+"""Pod templates → containers, with every reference followed to what it names."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import Mistake
 from harness.stack.inventory import Inventory
 from harness.stack.manifests import (
-    ClaimManifest,
     ContainerFields,
     EnvFields,
     EnvSource,
-    KeyToPath,
+    MountFields,
     PodSpec,
     Probe,
-    VolumeFields,
+    ResourceReference,
 )
 from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
 from harness.stack.places import Place
-from harness.stack.quantities import parse_bytes
+from harness.stack.quantities import parse_quantity
 from harness.stack.schema import KeyReference
+from harness.stack.volumes import VolumeReader, absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class TemplateReader:
 
     def volumes(self, spec: PodSpec, place: Place) -> tuple[Volume, ...]:
         """The pod's volumes with the content of the ConfigMaps and Secrets they show."""
-        return tuple(self._volume(one, place.at("volumes", index)) for index, one in enumerate(spec.volumes))
+        reader = VolumeReader(self.inventory, self.namespace, self.mistakes)
+        return tuple(reader.read(one, place.at("volumes", index)) for index, one in enumerate(spec.volumes))
 
     def _container(self, fields: ContainerFields, place: Place, volumes: set[str]) -> Container:
         ports = {port.name or str(port.container_port): port.container_port for port in fields.ports}
+        tcp = {port.name or str(port.container_port) for port in fields.ports if port.protocol == "TCP"}
         for index, mount in enumerate(fields.volume_mounts):
             if mount.name not in volumes:
                 problem = f"mounts the volume {mount.name!r}, which the pod does not have"
@@ -58,11 +61,12 @@ class TemplateReader:
             args=tuple(fields.args),
             env=self._environment(fields, place),
             ports=ports,
-            mounts=tuple(Mount(m.name, m.mount_path, m.sub_path, m.read_only) for m in fields.volume_mounts),
+            mounts=tuple(map(_mount, fields.volume_mounts)),
             readiness=self._probe(fields.readiness_probe, ports, place.at("readinessProbe")),
             liveness=self._probe(fields.liveness_probe, ports, place.at("livenessProbe")),
             limits=dict(fields.resources.limits),
             working_dir=fields.working_dir,
+            not_tcp=frozenset(ports.keys() - tcp),
         )
 
     def _environment(self, fields: ContainerFields, place: Place) -> tuple[EnvVar, ...]:
@@ -70,7 +74,7 @@ class TemplateReader:
         for index, source in enumerate(fields.env_from):
             found |= self._from_source(source, place.at("envFrom", index))
         for index, env in enumerate(fields.env):
-            found[env.name] = self._variable(env, place.at("env", index))
+            found[env.name] = self._variable(env, fields, place.at("env", index))
         return tuple(found.values())
 
     def _from_source(self, source: EnvSource, place: Place) -> dict[str, EnvVar]:
@@ -83,12 +87,12 @@ class TemplateReader:
                 continue
             entries = lookup(self.namespace, ref.name)
             if entries is None and not ref.optional:
-                self.mistakes.append(place.mistake(self._absent(kind, ref.name)))
+                self.mistakes.append(place.mistake(absent(kind, ref.name, self.namespace)))
             for key, value in (entries or {}).items():
                 found[source.prefix + key] = EnvVar(source.prefix + key, value)
         return found
 
-    def _variable(self, env: EnvFields, place: Place) -> EnvVar:
+    def _variable(self, env: EnvFields, container: ContainerFields, place: Place) -> EnvVar:
         origin = env.value_from
         if origin is None:
             return EnvVar(env.name, env.value or "")
@@ -102,18 +106,18 @@ class TemplateReader:
             entries = self.inventory.secret(self.namespace, ref.name)
             value = self._entry("Secret", entries, ref, place.at("valueFrom", "secretKeyRef"))
             return EnvVar(env.name, value, secret_key=(ref.name, ref.key))
+        if origin.resource_field_ref is not None:
+            return EnvVar(env.name, _resource(origin.resource_field_ref, container))
         return EnvVar(env.name, field_path=origin.field_ref.field_path if origin.field_ref else None)
 
     def _entry(self, kind: str, entries: Mapping[str, str] | None, ref: KeyReference, place: Place) -> str | None:
         if entries is not None and ref.key in entries:
             return entries[ref.key]
         if not ref.optional:
-            problem = self._absent(kind, ref.name) if entries is None else f"{kind} {ref.name} has no key {ref.key!r}"
+            no_key = f"{kind} {ref.name} has no key {ref.key!r}"
+            problem = absent(kind, ref.name, self.namespace) if entries is None else no_key
             self.mistakes.append(place.mistake(problem))
         return None
-
-    def _absent(self, kind: str, name: str) -> str:
-        return f"needs {kind} {name} in namespace {self.namespace}, which the stack does not hold"
 
     def _probe(self, probe: Probe | None, ports: Mapping[str, int], place: Place) -> HttpProbe | None:
         if probe is None or (probe.http_get is None and probe.tcp_socket is None):
@@ -130,46 +134,25 @@ class TemplateReader:
             period_s=float(probe.period_seconds),
             timeout_s=float(probe.timeout_seconds),
             failure_threshold=probe.failure_threshold,
+            scheme=probe.http_get.scheme if probe.http_get else "HTTP",
+            headers={each.name: each.value for each in probe.http_get.http_headers} if probe.http_get else {},
         )
 
-    def _volume(self, fields: VolumeFields, place: Place) -> Volume:
-        if fields.config_map is not None:
-            entries = self.inventory.config_map(self.namespace, fields.config_map.name)
-            if entries is None and not fields.config_map.optional:
-                self.mistakes.append(place.at("configMap").mistake(self._absent("ConfigMap", fields.config_map.name)))
-            files = self._files(entries, fields.config_map.items, place.at("configMap"))
-            return Volume(fields.name, "config_map", fields.config_map.name, None, files)
-        if fields.secret is not None:
-            entries = self.inventory.secret(self.namespace, fields.secret.secret_name)
-            if entries is None and not fields.secret.optional:
-                self.mistakes.append(place.at("secret").mistake(self._absent("Secret", fields.secret.secret_name)))
-            files = self._files(entries, fields.secret.items, place.at("secret"))
-            return Volume(fields.name, "secret", fields.secret.secret_name, None, files)
-        if fields.persistent_volume_claim is not None:
-            return self._claim(fields.name, fields.persistent_volume_claim.claim_name, place)
-        if fields.host_path is not None:
-            return Volume(fields.name, "host_path", fields.host_path.path, None)
-        other = next((key for key in fields.model_extra or {}), None)
-        if fields.empty_dir is None and other is not None:
-            return Volume(fields.name, other, "", None)
-        limit = fields.empty_dir.size_limit if fields.empty_dir else None
-        return Volume(fields.name, "empty_dir", "", parse_bytes(limit) if limit else None)
 
-    def _claim(self, name: str, claim: str, place: Place) -> Volume:
-        found = self.inventory.get(ClaimManifest, self.namespace, claim)
-        if found is None:
-            key = place.at("persistentVolumeClaim", "claimName")
-            self.mistakes.append(key.mistake(self._absent("PersistentVolumeClaim", claim)))
-            return Volume(name, "claim", claim, None)
-        size = found.manifest.spec.resources.requests.get("storage")
-        return Volume(name, "claim", claim, parse_bytes(size) if size else None)
+def _resource(ref: ResourceReference, container: ContainerFields) -> str | None:
+    """What a container's own manifest says of a resource, in whole divisors, rounded up as a kubelet does.
 
-    def _files(
-        self, entries: Mapping[str, str] | None, items: Sequence[KeyToPath] | None, place: Place
-    ) -> dict[str, str]:
-        if entries is None or items is None:
-            return dict(entries or {})
-        for index, item in enumerate(items):
-            if item.key not in entries:
-                self.mistakes.append(place.at("items", index, "key").mistake(f"there is no key {item.key!r}"))
-        return {item.path: entries[item.key] for item in items if item.key in entries}
+    None where it says nothing: a kubelet then tells what its node has.
+    """
+    bound, _, resource = ref.resource.partition(".")
+    limits, requests = container.resources.limits, container.resources.requests
+    # What asks for nothing asks for its limit.
+    written = limits.get(resource) if bound == "limits" else requests.get(resource, limits.get(resource))
+    if written is None or ref.container_name not in ("", container.name):
+        return None
+    return str(math.ceil(parse_quantity(written) / (parse_quantity(ref.divisor) or 1)))
+
+
+def _mount(fields: MountFields) -> Mount:
+    sub_path = fields.sub_path or fields.sub_path_expr
+    return Mount(fields.name, fields.mount_path, sub_path, fields.read_only, expands=bool(fields.sub_path_expr))

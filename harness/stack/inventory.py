@@ -109,6 +109,11 @@ class Inventory:
         found = self.get(manifests.ConfigMapManifest, namespace, name)
         return None if found is None else dict(found.manifest.data)
 
+    def config_map_files(self, namespace: str, name: str) -> dict[str, str] | None:
+        """All a ConfigMap's entries, as ``Volume.files`` has them; None when there is no such ConfigMap."""
+        found = self.get(manifests.ConfigMapManifest, namespace, name)
+        return None if found is None else {**found.manifest.data, **_decoded(found.manifest.binary_data)}
+
     def secret(self, namespace: str, name: str) -> dict[str, str] | None:
         """A Secret's entries decoded; None when there is no such Secret."""
         found = self.get(manifests.SecretManifest, namespace, name)
@@ -116,6 +121,11 @@ class Inventory:
             return None
         decoded = {key: decode_secret(value) for key, value in found.manifest.data.items()}
         return {**decoded, **found.manifest.string_data}
+
+    def secret_files(self, namespace: str, name: str) -> dict[str, str] | None:
+        """All a Secret's entries, as ``Volume.files`` has them; None when there is no such Secret."""
+        found = self.get(manifests.SecretManifest, namespace, name)
+        return None if found is None else {**_decoded(found.manifest.data), **found.manifest.string_data}
 
 
 def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> Inventory:
@@ -141,12 +151,23 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
     return Inventory(tuple(found), dashboards, kinds)
 
 
-def decode_secret(value: str) -> str:
+def decode_secret(value: str, *, errors: str = "replace") -> str:
     """The text a Secret's base64 entry holds; bytes that are not UTF-8 are replaced. Raises ValueError."""
     try:
-        return base64.b64decode("".join(value.split()), validate=True).decode("utf-8", errors="replace")
+        return base64.b64decode("".join(value.split()), validate=True).decode("utf-8", errors=errors)
     except binascii.Error as error:
         raise ValueError(f"is not base64: {error}") from error
+
+
+def _decoded(entries: Mapping[str, str]) -> dict[str, str]:
+    return {key: decode_secret(value, errors="surrogateescape") for key, value in entries.items()}
+
+
+def _encoded(manifest: Manifest) -> Mapping[str, Mapping[str, str]]:
+    """What of a manifest has to be base64, by its key."""
+    if isinstance(manifest, manifests.SecretManifest):
+        return {"data": manifest.data}
+    return {"binaryData": manifest.binary_data} if isinstance(manifest, manifests.ConfigMapManifest) else {}
 
 
 def _read(document: Document, mistakes: list[Mistake]) -> Found[Manifest] | None:
@@ -160,12 +181,12 @@ def _read(document: Document, mistakes: list[Mistake]) -> Found[Manifest] | None
     except ValidationError as error:
         mistakes.extend(mistakes_of(error, document.place))
         return None
-    if isinstance(manifest, manifests.SecretManifest):
-        for key, value in manifest.data.items():
+    for where, encoded in _encoded(manifest).items():
+        for key, value in encoded.items():
             try:
                 decode_secret(value)
             except ValueError as error:
-                mistakes.append(document.place.at("data", key).mistake(str(error)))
+                mistakes.append(document.place.at(where, key).mistake(str(error)))
                 return None
     return Found(document.place, manifest, document.value)
 

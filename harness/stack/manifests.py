@@ -88,8 +88,15 @@ class FieldReference(Fields):
     field_path: Name
 
 
+class ResourceReference(Fields):
+    resource: Name
+    container_name: str = ""
+    divisor: Quantity = "0"
+
+
 class ValueFrom(Fields):
     field_ref: FieldReference | None = None
+    resource_field_ref: ResourceReference | None = None
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: KeyReference | None = None
 
@@ -106,9 +113,16 @@ class EnvSource(Fields):
     secret_ref: Reference | None = None
 
 
+class HttpHeader(Fields):
+    name: Name
+    value: str = ""
+
+
 class HttpGet(Fields):
     path: str = "/"
     port: IntOrString
+    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    http_headers: list[HttpHeader] = Field(default_factory=list)
 
 
 class TcpSocket(Fields):
@@ -126,12 +140,14 @@ class Probe(Fields):
 class ContainerPort(Fields):
     name: str = ""
     container_port: int = Field(ge=1, le=65535)
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
 
 
 class MountFields(Fields):
     name: Name
     mount_path: Name
     sub_path: InnerPath = ""
+    sub_path_expr: InnerPath = ""
     read_only: bool = False
 
 
@@ -181,6 +197,26 @@ class ClaimVolume(Fields):
 
 class HostPath(Fields):
     path: Name
+    type: str = ""
+
+
+class DownwardItem(Fields):
+    path: InnerPath
+    field_ref: FieldReference | None = None
+
+
+class DownwardVolume(Fields):
+    items: list[DownwardItem] = Field(default_factory=list)
+
+
+class ProjectedSource(Fields):
+    config_map: ConfigMapVolume | None = None
+    secret: ConfigMapVolume | None = None  # here a Secret is named as a ConfigMap is
+    downward_api: DownwardVolume | None = Field(default=None, alias="downwardAPI")
+
+
+class ProjectedVolume(Fields):
+    sources: list[ProjectedSource] = Field(default_factory=list)
 
 
 class VolumeFields(Fields):
@@ -190,6 +226,8 @@ class VolumeFields(Fields):
     secret: SecretVolume | None = None
     persistent_volume_claim: ClaimVolume | None = None
     host_path: HostPath | None = None
+    projected: ProjectedVolume | None = None
+    downward_api: DownwardVolume | None = Field(default=None, alias="downwardAPI")
 
 
 class PodSpec(Fields):

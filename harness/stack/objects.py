@@ -18,6 +18,7 @@ class EnvVar:
 
     ``field_path``: the downward API, e.g. ``status.podIP``. ``config_map_key`` and ``secret_key``: (object, key);
     ``value`` then holds what stands there, or None where an optional one is absent and the variable is not set.
+    None of all: it comes from what only a kubelet knows, such as a resource that the container does not limit.
     """
 
     name: str
@@ -29,31 +30,40 @@ class EnvVar:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a container sees a volume."""
+    """Where a container sees a volume, or what of it lies at ``sub_path``.
+
+    ``expands``: the sub-path still holds its ``$(NAME)`` references, which the container's variables fill in.
+    """
 
     volume: str
     path: str
     sub_path: str
     read_only: bool
+    expands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """A probe of a container: HTTP GET of ``path`` on ``port`` (None path: a TCP connect). Durations: spec seconds."""
+    """A probe of a container: HTTP GET of ``path`` on ``port`` (None path: a TCP connect). Durations: spec seconds.
+
+    ``scheme``: ``HTTP`` or ``HTTPS``; a kubelet verifies no certificate. ``headers``: what the request carries.
+    """
 
     path: str | None
     port: int
     period_s: float
     timeout_s: float
     failure_threshold: int
+    scheme: str = "HTTP"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """A container of a pod template. ``command`` and ``args`` still hold their ``$(NAME)`` references.
 
-    ``ports`` maps port names to numbers (an unnamed port is named by its number). ``limits`` holds the resource
-    limits as written, e.g. ``{"nvidia.com/gpu": "1"}``.
+    ``ports`` maps port names to numbers (an unnamed port is named by its number); ``not_tcp`` are the names of those
+    that are UDP or SCTP. ``limits`` holds the resource limits as written, e.g. ``{"nvidia.com/gpu": "1"}``.
     """
 
     name: str
@@ -67,16 +77,25 @@ class Container:
     liveness: HttpProbe | None
     limits: Mapping[str, str]
     working_dir: str | None = None
+    not_tcp: frozenset[str] = frozenset()
+
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        """The ports that can be connected to, in the manifest's order."""
+        return tuple(number for name, number in self.ports.items() if name not in self.not_tcp)
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A pod's volume.
 
-    ``kind``: ``empty_dir``, ``config_map``, ``secret``, ``claim``, ``host_path``, ``files`` (written by the renderer)
-    or another Kubernetes volume type as written (then nothing can be mounted locally).
+    ``kind``: ``empty_dir``, ``config_map``, ``secret``, ``projected``, ``claim``, ``host_path``, ``host_file`` (a file,
+    socket or device of the host), ``files`` (written by the renderer) or another Kubernetes volume type as written
+    (then nothing can be mounted locally).
     ``source``: the ConfigMap's, Secret's or claim's name, or the host path. ``size_bytes``: None where unlimited.
-    ``files``: content by relative path, for ``config_map``, ``secret`` and ``files``.
+    ``files``: content by relative path, for ``config_map``, ``secret``, ``projected`` and ``files``; bytes that are no
+    UTF-8 are surrogates, as Python has them (``surrogateescape``). ``fields``: what the downward API says, by relative
+    path. ``left_out``: what else a ``projected`` one should hold.
     """
 
     name: str
@@ -84,6 +103,8 @@ class Volume:
     source: str
     size_bytes: int | None
     files: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

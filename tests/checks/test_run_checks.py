@@ -96,6 +96,25 @@ class TestBaseline:
         back = down.add(9.0, "target", "pool", instance="a:1", health="up", error="")
         assert judged(back).verdict("targets: up", "baseline") is PASS
 
+    def test_a_target_that_was_not_scraped_yet_is_unknown_and_hides_none_that_is_down(self) -> None:
+        unseen = passing().add(8.0, "target", "pool", instance="b:1", health="unknown", error="")
+        result = judged(unseen).of("targets: up", "baseline")
+        assert (result.verdict, result.measured, "pool b:1" in result.summary) == (UNKNOWN, 0, True)
+        assert len(result.evidence) == 1
+        down = unseen.add(8.0, "target", "pool", instance="c:1", health="down", error="refused")
+        assert judged(down).verdict("targets: up", "baseline") is FAIL
+        scraped = passing().add(8.0, "target", "pool", instance="b:1", health="unknown", error="")
+        scraped.add(9.0, "target", "pool", instance="b:1", health="up", error="")
+        assert judged(scraped).verdict("targets: up", "baseline") is PASS
+
+    def test_a_target_that_is_no_longer_discovered_is_none(self) -> None:
+        gone = passing().add(7.0, "target", "pool", instance="b:1", health="down", error="refused")
+        gone.add(8.0, "target", "pool", instance="b:1", health="gone", error="")
+        result = judged(gone).of("targets: up", "baseline")
+        assert (result.verdict, result.summary) == (PASS, "all 1 targets answer")
+        gone.add(9.0, "target", "pool", instance="a:1", health="gone", error="")
+        assert judged(gone).verdict("targets: up", "baseline") is UNKNOWN
+
     def test_no_targets_are_unknown(self) -> None:
         assert judged(passing().without_one("target")).verdict("targets: up", "baseline") is UNKNOWN
 
@@ -229,6 +248,40 @@ class TestRestarts:
     def test_no_restarts_in_an_empty_record_are_unknown(self) -> None:
         empty = passing().without(lambda e: e.kind != "phase")
         assert judged(empty, run_experiment=restarts(0)).verdict("pod inference: restarted") is UNKNOWN
+
+    def test_pods_of_one_name_in_two_namespaces_are_two(self) -> None:
+        both = pod(pod(passing(), 21.0, "exited"), 22.0, "started")
+        other = {"status": "started", "workload": "inference", "namespace": "other"}
+        both.add(23.0, "pod", "inference-0", **{**other, "status": "exited"})
+        assert judged(both, run_experiment=restarts(1)).verdict("pod inference: restarted") is FAIL
+        both.add(24.0, "pod", "inference-0", **other)
+        assert judged(both, run_experiment=restarts(2)).verdict("pod inference: restarted") is PASS
+
+    def test_restarts_may_be_expected_of_one_namespace_alone(self) -> None:
+        once = pod(pod(passing(), 21.0, "exited"), 22.0, "started")
+        here, there = (
+            experiment(expects_hot(), Expectation("restarts", {"workload": "inference", "namespace": name, "count": 1}))
+            for name in ("n", "other")
+        )
+        assert judged(once, run_experiment=here).verdict("pod n/inference: restarted") is PASS
+        assert judged(once, run_experiment=here).verdict("pods: undisturbed") is PASS
+        assert judged(once, run_experiment=there).verdict("pod other/inference: restarted") is FAIL
+        assert judged(once, run_experiment=there).verdict("pods: undisturbed") is UNKNOWN
+
+
+class TestUndisturbed:
+    def test_a_pod_that_nobody_aimed_at_is_unknown(self) -> None:
+        assert judged(passing()).verdict("pods: undisturbed") is PASS
+        assert judged(pod(passing(), 22.0, "started")).verdict("pods: undisturbed") is UNKNOWN
+
+    @pytest.mark.parametrize(("namespace", "verdict"), [("n", PASS), ("other", UNKNOWN)])
+    def test_a_fault_is_aimed_at_a_pod_of_its_own_namespace(self, namespace: str, verdict: Verdict) -> None:
+        killed = pod(passing(), 22.0, "started").fault(21.0, "injected", target="inference-0", namespace=namespace)
+        assert judged(killed).verdict("pods: undisturbed") is verdict
+
+    def test_a_fault_recorded_without_a_namespace_is_aimed_at_whatever_has_the_name(self) -> None:
+        killed = pod(passing(), 22.0, "started").fault(21.0, "injected", target="inference-0")
+        assert judged(killed).verdict("pods: undisturbed") is PASS
 
 
 class TestRecord:

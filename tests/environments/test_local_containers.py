@@ -378,9 +378,11 @@ def test_node_has_dockers_socket_only_when_it_runs_something_in_docker(tmp_path:
             real_devices=False,
             dies_with_parent=True,
             docker_socket=socket,
+            working_dir=tmp_path / "node",
             command=["true"],
         )
 
+    assert argv(None)[-4:] == ["--chdir", str(tmp_path / "node"), "--", "true"]
     assert " ".join(["--bind", "/run/x.sock", DOCKER_SOCKET]) in " ".join(argv("/run/x.sock"))
     assert DOCKER_SOCKET not in argv(None)
 

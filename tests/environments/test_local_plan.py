@@ -117,6 +117,21 @@ def test_volumes_too_large_for_memory_are_capped_and_named(shipped: Stack) -> No
     assert not any("volume small" in note for note in found.notes)
 
 
+def test_what_of_a_volume_has_no_local_form_is_named(shipped: Stack) -> None:
+    volumes = (
+        Volume("net", "nfs", "", None),
+        Volume("socket", "host_file", "/run/x.sock", None),
+        Volume("null", "host_file", "/dev/null", None),
+        Volume("told", "projected", "", None, fields={"a": "metadata.labels"}),
+        Volume("part", "projected", "", None, fields={"b": "spec.somewhere"}, left_out=("serviceAccountToken",)),
+    )
+    assert plan(shipped, workload("web", volumes=volumes)).notes == (
+        "Deployment/web: volume net: kind nfs has no local form and is not mounted",
+        "Deployment/web: volume socket: /run/x.sock is no directory and is not mounted",
+        "Deployment/web: volume part: serviceAccountToken, b has no local form and is not in it",
+    )
+
+
 def test_pods_of_one_name_in_two_namespaces_do_not_share_a_volume(shipped: Stack) -> None:
     volume = (Volume("data", "empty_dir", "", 1024),)
     found = plan(shipped, workload("web", volumes=volume), workload("web", namespace="other", volumes=volume))
@@ -151,6 +166,32 @@ def test_environment_comes_from_the_downward_api_and_earlier_variables() -> None
     assert found["PATH"] == "/bin"
 
 
+def test_the_downward_api_knows_annotations_addresses_and_an_identity() -> None:
+    pod, other = (PodAddress(namespace, "web-0", "web", "127.9.1.1", {}, {}, "main") for namespace in ("a", "b"))
+    paths = {"NOTE": "metadata.annotations['note']", "IPS": "status.podIPs", "UID": "metadata.uid"}
+    asks = container(env=tuple(EnvVar(name, field_path=path) for name, path in paths.items()))
+    noted = workload("web", annotations={"note": 'it\'s "so"'})
+    found = container_environment(asks, noted, pod, given={})
+    assert (found["NOTE"], found["IPS"]) == ('it\'s "so"', "127.9.1.1")
+    assert found["UID"] == container_environment(asks, noted, pod, given={})["UID"]
+    assert found["UID"] != container_environment(asks, noted, other, given={})["UID"]
+
+
+def test_a_variable_that_only_a_kubelet_could_set_is_named(shipped: Stack) -> None:
+    env = (
+        EnvVar("NAME", field_path="metadata.name"),
+        EnvVar("MAYBE", config_map_key=("c", "k")),
+        EnvVar("EMPTY", value=""),
+        EnvVar("CORES"),
+        EnvVar("WHERE", field_path="spec.somewhere"),
+    )
+    notes = plan(shipped, workload("web", replicas=2, containers=(container(env=env),))).notes
+    assert notes == tuple(
+        f"Deployment/web: container main: variable {name} is not set: only a kubelet knows its value"
+        for name in ("CORES", "WHERE")
+    )
+
+
 def test_python_is_the_interpreter_of_the_harness() -> None:
     assert container_argv(container(command=("python", "-m", "x")), {}) == [sys.executable, "-m", "x"]
 
@@ -182,15 +223,15 @@ def test_a_stack_with_a_receiver_keeps_it_and_one_without_gets_one(shipped: Stac
 def test_init_containers_run_once_and_in_order(tmp_path: Path) -> None:
     marker = tmp_path / "done"
     log = tmp_path / "log"
-    init = [["sh", "-c", f"echo {number} >> {log}"] for number in (1, 2)]
-    script = _script(init, ["sh", "-c", f"echo main >> {log}"], marker=marker)
+    init = [f"echo {number} >> {log}" for number in (1, 2)]
+    script = _script(init, f"echo main >> {log}", marker=marker)
     for _ in range(2):
         subprocess.run(["sh", "-c", script], check=True, timeout=10)
     assert log.read_text(encoding="utf-8").split() == ["1", "2", "main", "main"]
 
 
 def test_a_failing_init_container_keeps_the_main_one_from_starting(tmp_path: Path) -> None:
-    script = _script([["false"]], ["touch", str(tmp_path / "started")], marker=tmp_path / "done")
+    script = _script(["false"], f"touch {tmp_path / 'started'}", marker=tmp_path / "done")
     assert subprocess.run(["sh", "-c", script], check=False, timeout=10).returncode == 1
     assert not (tmp_path / "started").exists()
 
@@ -248,4 +289,6 @@ def test_a_foreign_server_on_all_addresses_is_named_before_anything_starts(shipp
         taken = plan(shipped, workload("web", containers=(container(ports={"http": port}),)))
         with pytest.raises(HarnessError, match=f"already listens on port {port} "):
             require_free_ports(taken)
+        udp = container(ports={"dns": port}, not_tcp=frozenset({"dns"}))
+        require_free_ports(plan(shipped, workload("web", containers=(udp,))))
     require_free_ports(taken)

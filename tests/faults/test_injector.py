@@ -65,6 +65,17 @@ def test_the_ledger_comes_first_then_the_fault_then_its_effect(injector: Injecto
     assert told.events[2][2]["source"] == "statvfs"
 
 
+def test_pods_of_one_namespace_are_told_with_it(injector: Injector, told: Told) -> None:
+    fill(injector, percent=50.0, namespace="other")
+    fill(injector, percent=60.0)
+    injector.heal()
+    aims = {(name, data["target"], data.get("namespace")) for name, _, data in told.events if "target" in data}
+    assert aims == {
+        ("volume-fill#1", "inference-1:models", "other"),
+        ("volume-fill#2", "inference-0:models, inference-1:models", None),
+    }
+
+
 def test_healing_undoes_in_reverse_and_closes(injector: Injector, told: Told, world: SmallWorld) -> None:
     fill(injector, percent=90.0)
     injector.inject("gpu-throttle", gpu=1, clock_mhz=90, reason="thermal")

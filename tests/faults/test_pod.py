@@ -95,6 +95,7 @@ def test_a_kill_is_seen_once_the_process_is_gone_whether_or_not_another_runs(
 ) -> None:
     world.pids["app-0"] = [children[0].pid]
     injector.inject("pod-kill", workload="app", namespace=None, seed=1)
+    assert (steps[0][1]["target"], steps[0][1]["namespace"]) == ("app-0", "n")
     assert children[0].wait() == -9
     assert statuses(steps) == ["injecting", "injected", "effect"]
     assert steps[-1][1]["observed"] == f"process {children[0].pid} is gone"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import InputError
 from harness.stack import EnvVar, HttpProbe, Mount, Workload
 from harness.stack.quantities import parse_bytes, parse_quantity
 
@@ -20,6 +21,14 @@ def app(load: Any, make: Any, **container: Any) -> Workload:
         found["claim"] = make("PersistentVolumeClaim", "disk", api="v1", spec=claim)
         pod = found["Deployment/app"]["spec"]["template"]["spec"]
         pod["containers"][0].update(container)
+        sources = [
+            {"configMap": {"name": "c", "items": [{"key": "B", "path": "b/it"}]}},
+            {"secret": {"name": "s"}},
+            {"secret": {"name": "gone", "optional": True}},
+            {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+            {"downwardAPI": {"items": [{"path": "cpu", "resourceFieldRef": {"resource": "limits.cpu"}}]}},
+            {"serviceAccountToken": {"path": "token"}},
+        ]
         pod["volumes"] = [
             {"name": "all", "configMap": {"name": "c"}},
             {"name": "one", "secret": {"secretName": "s", "items": [{"key": "token", "path": "t/k"}]}},
@@ -28,6 +37,12 @@ def app(load: Any, make: Any, **container: Any) -> Workload:
             {"name": "host", "hostPath": {"path": "/"}},
             {"name": "net", "nfs": {"server": "x", "path": "/"}},
             {"name": "maybe", "configMap": {"name": "gone", "optional": True}},
+            {"name": "socket", "hostPath": {"path": "/run/x.sock", "type": "Socket"}},
+            {
+                "name": "told",
+                "downwardAPI": {"items": [{"path": "ns", "fieldRef": {"fieldPath": "metadata.namespace"}}]},
+            },
+            {"name": "together", "projected": {"sources": sources}},
         ]
 
     stack = load(change)
@@ -44,6 +59,43 @@ def test_volumes_hold_what_they_name(load: Any, make: Any) -> None:
     assert (volumes["host"].kind, volumes["host"].source) == ("host_path", "/")
     assert volumes["net"].kind == "nfs"
     assert volumes["maybe"].files == {}
+    assert (volumes["socket"].kind, volumes["socket"].source) == ("host_file", "/run/x.sock")
+    assert (volumes["told"].kind, volumes["told"].fields) == ("projected", {"ns": "metadata.namespace"})
+    together = volumes["together"]
+    assert together.files == {"b/it": "b", "token": "t0p", "plain": "p"}
+    assert together.fields == {"l": "metadata.labels"}
+    assert together.left_out == ("cpu of the downward API", "serviceAccountToken")
+
+
+def test_content_that_is_no_text_keeps_its_bytes(load: Any, make: Any) -> None:
+    blob = base64.b64encode(b"\xff\x00").decode()
+
+    def change(found: Manifests) -> None:
+        found["config"] = make("ConfigMap", "c", api="v1", data={"a": "A"}, binaryData={"b": blob})
+        found["secret"] = make("Secret", "s", api="v1", data={"b": blob})
+        found["Deployment/app"]["spec"]["template"]["spec"]["volumes"] = [
+            {"name": "c", "configMap": {"name": "c"}},
+            {"name": "s", "secret": {"secretName": "s"}},
+        ]
+
+    volumes = next(one for one in load(change).workloads if one.name == "app").volumes
+    bytes_of = [{key: text.encode(errors="surrogateescape") for key, text in one.files.items()} for one in volumes]
+    assert bytes_of == [{"a": b"A", "b": b"\xff\x00"}, {"b": b"\xff\x00"}]
+
+
+def test_binary_data_that_is_no_base64_and_an_absent_source_are_refused(load: Any, make: Any) -> None:
+    def broken(found: Manifests) -> None:
+        found["config"] = make("ConfigMap", "c", api="v1", binaryData={"b": "%"})
+
+    with pytest.raises(InputError, match=r"binaryData\.b: is not base64"):
+        load(broken)
+
+    def lacking(found: Manifests) -> None:
+        volume = {"name": "p", "projected": {"sources": [{"secret": {"name": "gone"}}]}}
+        found["Deployment/app"]["spec"]["template"]["spec"]["volumes"] = [volume]
+
+    with pytest.raises(InputError, match=r"volumes\[0\]\.projected\.sources\[0\]\.secret: needs Secret gone in"):
+        load(lacking)
 
 
 def test_environment_variables_are_followed_to_their_values(load: Any, make: Any) -> None:
@@ -64,6 +116,24 @@ def test_environment_variables_are_followed_to_their_values(load: Any, make: Any
     )
 
 
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        ({"resource": "limits.cpu"}, "2"),
+        ({"resource": "limits.cpu", "divisor": "1m"}, "1500"),
+        ({"resource": "limits.memory", "divisor": "1Mi"}, "64"),
+        ({"resource": "requests.memory"}, str(64 * 2**20)),
+        ({"resource": "requests.cpu", "divisor": "0"}, "1"),
+        ({"resource": "limits.ephemeral-storage"}, None),
+        ({"resource": "limits.cpu", "containerName": "other"}, None),
+    ],
+)
+def test_a_resource_is_told_in_whole_divisors(load: Any, make: Any, reference: dict[str, str], value: str) -> None:
+    resources = {"limits": {"cpu": "1500m", "memory": "64Mi"}, "requests": {"cpu": "250m"}}
+    env = [{"name": "X", "valueFrom": {"resourceFieldRef": reference}}]
+    assert app(load, make, env=env, resources=resources).containers[0].env == (EnvVar("X", value),)
+
+
 def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -> None:
     container = app(
         load,
@@ -75,6 +145,43 @@ def test_probes_and_mounts_are_resolved_and_others_named(load: Any, make: Any) -
     assert container.readiness == HttpProbe("/r", 8000, period_s=10, timeout_s=1, failure_threshold=3)
     assert container.liveness == HttpProbe(None, 8000, period_s=3, timeout_s=1, failure_threshold=3)
     assert container.mounts == (Mount("tmp", "/t", "s", True),)
+
+
+def test_the_references_of_a_sub_path_are_for_the_container_to_fill_in(load: Any, make: Any) -> None:
+    mounts = [
+        {"name": "tmp", "mountPath": "/a", "subPathExpr": "$(IP)/a"},
+        {"name": "tmp", "mountPath": "/b", "subPath": "$(IP)"},
+    ]
+    assert app(load, make, volumeMounts=mounts).containers[0].mounts == (
+        Mount("tmp", "/a", "$(IP)/a", False, expands=True),
+        Mount("tmp", "/b", "$(IP)", False),
+    )
+
+
+@pytest.mark.parametrize("key", ["subPath", "subPathExpr"])
+@pytest.mark.parametrize("path", ["..", "a/../../b", "/etc"])
+def test_a_sub_path_that_leads_out_is_refused(load: Any, make: Any, key: str, path: str) -> None:
+    with pytest.raises(InputError, match=rf'volumeMounts\[0\]\.{key}: got "{path}", need a relative path'):
+        app(load, make, volumeMounts=[{"name": "tmp", "mountPath": "/a", key: path}])
+
+
+def test_a_probe_keeps_its_scheme_headers_and_timeout(load: Any, make: Any) -> None:
+    get = {"port": 8443, "scheme": "HTTPS", "httpHeaders": [{"name": "Host", "value": "app"}]}
+    found = app(load, make, readinessProbe={"httpGet": get, "timeoutSeconds": 5}).containers[0].readiness
+    assert found == HttpProbe("/", 8443, 10, 5, 3, scheme="HTTPS", headers={"Host": "app"})
+
+
+def test_ports_that_are_not_tcp_are_told_apart(load: Any, make: Any) -> None:
+    ports = [
+        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+        {"name": "http", "containerPort": 8000},
+        {"containerPort": 9, "protocol": "SCTP"},
+        {"containerPort": 54, "protocol": "TCP"},
+        {"containerPort": 54, "protocol": "UDP"},
+    ]
+    container = app(load, make, ports=ports).containers[0]
+    assert container.ports == {"dns": 53, "http": 8000, "9": 9, "54": 54}
+    assert container.tcp_ports == (8000, 54)
 
 
 def test_a_probe_only_a_kubelet_can_run_is_named(load: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.environments.local.programs import find_program, image_program
 from harness.environments.local.sandbox import Bind
+from harness.errors import HarnessError
 from harness.model import PodAddress
 from harness.stack.objects import Container, EnvVar, Volume, Workload
 
@@ -19,6 +22,8 @@ VOLUMES = "/var/lib/kubelet/pods"
 MAX_VOLUME_BYTES = 256 * 1024 * 1024
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _MACHINE_PATHS = ("/proc", "/sys", "/dev")
+# Kinds of volumes whose content is written down for each pod, and that no pod may write to.
+FILE_KINDS = ("config_map", "secret", "projected", "files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,24 @@ def volume_path(pod: PodAddress, volume: str) -> str:
     return f"{VOLUMES}/{pod_key(pod)}/volumes/{volume}"
 
 
+def volume_content(volume: Volume, workload: Workload, pod: PodAddress) -> dict[str, str]:
+    """The content of a pod's volume by relative path, with what the downward API says of the pod."""
+    fields = pod_fields(workload, pod)
+    told = {path: fields[name] for path, name in volume.fields.items() if name in fields}
+    return {**volume.files, **told}
+
+
+def why_partial(volume: Volume, workload: Workload, pod: PodAddress) -> str | None:
+    """What of a volume is not there for a pod on this machine; None where all is."""
+    if volume.kind == "host_file":
+        return None if is_machine_path(volume.source) else f"{volume.source} is no directory and is not mounted"
+    if volume.kind not in (*FILE_KINDS, "host_path") and not is_tmpfs(volume):
+        return f"kind {volume.kind} has no local form and is not mounted"
+    fields = pod_fields(workload, pod)
+    missing = [*volume.left_out, *(path for path, name in volume.fields.items() if name not in fields)]
+    return f"{', '.join(missing)} has no local form and is not in it" if missing else None
+
+
 def is_tmpfs(volume: Volume) -> bool:
     """Whether the node gives this volume a size-limited file system of its own."""
     return volume.kind in ("empty_dir", "claim")
@@ -88,21 +111,47 @@ def container_environment(
     container: Container, workload: Workload, pod: PodAddress, *, given: Mapping[str, str]
 ) -> dict[str, str]:
     """What the container's process finds in its environment: the node's own variables, and the manifest's over them."""
-    fields = {
-        "status.podIP": pod.address,
-        "status.hostIP": pod.address,
-        "metadata.name": pod.name,
-        "metadata.namespace": pod.namespace,
-        "spec.nodeName": "local",
-        "spec.serviceAccountName": workload.service_account,
-    }
-    fields.update({f"metadata.labels['{name}']": value for name, value in pod.labels.items()})
+    fields = pod_fields(workload, pod)
     environment = {**given, "POD_IP": pod.address, "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace}
     for variable in container.env:
         value = _value(variable, fields)
         if value is not None:
             environment[variable.name] = expand(value, environment)
     return environment
+
+
+def unset_variables(container: Container, workload: Workload, pod: PodAddress) -> list[str]:
+    """The variables that only a kubelet could give their values; the container does without them."""
+    fields = pod_fields(workload, pod)
+    return [
+        variable.name
+        for variable in container.env
+        if _value(variable, fields) is None and variable.config_map_key is None and variable.secret_key is None
+    ]
+
+
+def pod_fields(workload: Workload, pod: PodAddress) -> dict[str, str]:
+    """What the downward API says of a pod, by the paths of its fields."""
+    return {
+        "status.podIP": pod.address,
+        "status.podIPs": pod.address,
+        "status.hostIP": pod.address,
+        "status.hostIPs": pod.address,
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, pod_key(pod))),
+        "spec.nodeName": "local",
+        "spec.serviceAccountName": workload.service_account,
+        "metadata.labels": _lines(pod.labels),
+        "metadata.annotations": _lines(workload.annotations),
+        **{f"metadata.labels['{name}']": value for name, value in pod.labels.items()},
+        **{f"metadata.annotations['{name}']": value for name, value in workload.annotations.items()},
+    }
+
+
+def _lines(labels: Mapping[str, str]) -> str:
+    """Labels or annotations as a kubelet writes them into a file."""
+    return "\n".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(labels.items()))
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -116,8 +165,14 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
-def container_binds(container: Container, workload: Workload, pod: PodAddress, paths: NodePaths) -> list[Bind]:
-    """The container's mounts, as sources inside the node. Volumes of kinds that have no local form are left out."""
+def container_binds(
+    container: Container, workload: Workload, pod: PodAddress, paths: NodePaths, *, environment: Mapping[str, str]
+) -> list[Bind]:
+    """The container's mounts, as sources inside the node. Volumes of kinds that have no local form are left out.
+
+    ``environment``: the container's, for the references in its sub-paths. Raises HarnessError where one leads out of
+    its volume.
+    """
     volumes = {volume.name: volume for volume in workload.volumes}
     binds = []
     for mount in container.mounts:
@@ -125,18 +180,25 @@ def container_binds(container: Container, workload: Workload, pod: PodAddress, p
         source = _source(volume, pod, paths)
         if source is None:
             continue
-        if mount.sub_path:
-            source = f"{source.rstrip('/')}/{mount.sub_path}"
-        read_only = mount.read_only or volume.kind in ("config_map", "secret", "files")
-        binds.append(Bind(source=source, path=mount.path, read_only=read_only))
+        inner = expand(mount.sub_path, environment) if mount.expands else mount.sub_path
+        if inner.startswith("/") or ".." in inner.split("/"):
+            raise HarnessError(f"{workload.where}: container {container.name}: {inner!r} leads out of {mount.volume}")
+        if inner:
+            source = f"{source.rstrip('/')}/{inner}"
+        read_only = mount.read_only or volume.kind in FILE_KINDS
+        # A kubelet makes a sub-path, too; but nothing is made on the machine itself.
+        made = bool(inner) and volume.kind not in FILE_KINDS and not is_machine_path(volume.source)
+        binds.append(Bind(source=source, path=mount.path, read_only=read_only, made=made))
     return binds
 
 
 def _source(volume: Volume, pod: PodAddress, paths: NodePaths) -> str | None:
     if is_tmpfs(volume):
         return volume_path(pod, volume.name)
-    if volume.kind in ("config_map", "secret", "files"):
+    if volume.kind in FILE_KINDS:
         return str(paths.files(pod_key(pod), volume.name))
+    if volume.kind == "host_file":
+        return volume.source if is_machine_path(volume.source) else None
     if volume.kind == "host_path":
         return volume.source if is_machine_path(volume.source) else str(paths.host_path(volume.source))
     return None

@@ -119,18 +119,20 @@ class DockerLayout:
             entrypoint=[expand(word, environment) for word in container.command],
             command=[*(expand(word, environment) for word in container.args), *flags],
             environment=environment,
-            mounts=[*self._mounts(pod, container, paths)],
+            mounts=[*self._mounts(pod, container, paths, environment)],
             working_dir=container.working_dir,
         )
 
-    def _mounts(self, pod: PlannedPod, container: Container, paths: NodePaths) -> Iterator[DockerMount]:
+    def _mounts(
+        self, pod: PlannedPod, container: Container, paths: NodePaths, environment: Mapping[str, str]
+    ) -> Iterator[DockerMount]:
         yield DockerMount(str(paths.hosts(pod.address.namespace)), "/etc/hosts", read_only=True)
         own = {
             volume_path(pod.address, volume.name): self.node.volume(pod_key(pod.address), volume.name)
             for volume in pod.workload.volumes
             if is_tmpfs(volume)
         }
-        for bind in container_binds(container, pod.workload, pod.address, paths):
+        for bind in container_binds(container, pod.workload, pod.address, paths, environment=environment):
             name = own.get(bind.source)
             yield DockerMount(name or bind.source, bind.path, bind.read_only, is_volume=name is not None)
 

@@ -239,6 +239,7 @@ class LocalEnvironment:
             real_devices=not simulated,
             dies_with_parent=self._dies_with_harness,
             docker_socket=docker.docker.socket if docker else None,
+            working_dir=configuration.parent,
             command=ends_with_input(command) if self._dies_with_harness else command,
         )
         with (self._paths.root / "node.log").open("wb") as log:

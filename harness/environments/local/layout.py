@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.environments.local.containers import (
+    FILE_KINDS,
     NodePaths,
     container_argv,
     container_binds,
     container_environment,
     is_machine_path,
     pod_key,
+    volume_content,
 )
 from harness.environments.local.docker_layout import DockerLayout
 from harness.environments.local.plan import NodePlan, PlannedPod, hosts_file, proxy_configuration
@@ -50,7 +52,7 @@ class NodeLayout:
     docker: DockerLayout | None = None
 
     def write(self) -> Path:
-        """Writes everything; the result is supervisord's configuration file."""
+        """Writes everything; the result is supervisord's configuration file, for one that runs in its directory."""
         for name in ("logs", "pods", "files", "host", "hosts"):
             (self.paths.root / name).mkdir(parents=True, exist_ok=True)
         programs = [self._write_proxy()]
@@ -64,10 +66,7 @@ class NodeLayout:
         path = self.paths.root / "supervisord.conf"
         path.touch(mode=0o600)
         path.write_text(
-            configuration(
-                address=self.address, password=self.password, directory=str(self.paths.root), programs=programs
-            ),
-            encoding="utf-8",
+            configuration(address=self.address, password=self.password, programs=programs), encoding="utf-8"
         )
         return path
 
@@ -75,46 +74,52 @@ class NodeLayout:
         path = self.paths.root / "service-proxy.json"
         path.write_text(json.dumps(proxy_configuration(self.plan.services)), encoding="utf-8")
         script = self.paths.script(SERVICE_PROXY)
-        module = "harness.environments.local.service_proxy"
-        script.write_text(_script([], [sys.executable, "-m", module, str(path)], marker=None), encoding="utf-8")
-        return Program(SERVICE_PROXY, str(script), str(self.paths.log(SERVICE_PROXY)), "Always")
+        argv = [sys.executable, "-m", "harness.environments.local.service_proxy", str(path)]
+        script.write_text(_script([], _shell_command(argv, become=True), marker=None), encoding="utf-8")
+        return self._program(SERVICE_PROXY, "Always")
 
     def _write_volumes(self, pod: PlannedPod) -> None:
         rendered = self._rendered(pod)
         for volume in pod.workload.volumes:
-            if volume.kind in ("config_map", "secret", "files"):
-                files = rendered.files if rendered and volume.kind == "files" else volume.files
+            if volume.kind in FILE_KINDS:
+                own = volume_content(volume, pod.workload, pod.address)
+                files = rendered.files if rendered and volume.kind == "files" else own
                 directory = self.paths.files(pod_key(pod.address), volume.name)
                 directory.mkdir(parents=True)
                 for name, content in files.items():
                     target = _within(directory, name)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_text(content, encoding="utf-8")
+                    target.write_bytes(content.encode("utf-8", errors="surrogateescape"))
             elif volume.kind == "host_path" and not is_machine_path(volume.source):
                 self.paths.host_path(volume.source).mkdir(parents=True, exist_ok=True)
 
     def _write_container(self, pod: PlannedPod, container: Container) -> Program:
         name = pod.program(container)
-        program = Program(name, str(self.paths.script(name)), str(self.paths.log(name)), pod.workload.restart_policy)
+        program = self._program(name, pod.workload.restart_policy)
         if self.docker is not None and self.docker.runs(pod):
             self.paths.script(name).write_text(self.docker.script(name), encoding="utf-8")
             return program
         rendered = self._rendered(pod)
-        main = self._argv(pod, container, rendered.flags if rendered else ())
-        init = [self._argv(pod, before, ()) for before in pod.workload.init_containers]
+        main = self._command(pod, container, rendered.flags if rendered else (), become=True)
+        init = [self._command(pod, before, ()) for before in pod.workload.init_containers]
         marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
         self.paths.script(name).write_text(_script(init, main, marker=marker), encoding="utf-8")
         return program
 
-    def _argv(self, pod: PlannedPod, container: Container, flags: Iterable[str]) -> list[str]:
+    def _program(self, name: str, restart: str) -> Program:
+        script, log = self.paths.script(name), self.paths.log(name)
+        root = self.paths.root
+        return Program(name, str(script.relative_to(root)), str(log.relative_to(root)), restart)
+
+    def _command(self, pod: PlannedPod, container: Container, flags: Iterable[str], *, become: bool = False) -> str:
         variables = container_environment(container, pod.workload, pod.address, given=self.variables)
         command = container_argv(container, variables)
         assert command is not None  # the plan holds only what this machine can run
-        binds = container_binds(container, pod.workload, pod.address, self.paths)
+        binds = container_binds(container, pod.workload, pod.address, self.paths, environment=variables)
         binds.append(Bind(str(self.paths.hosts(pod.address.namespace)), "/etc/hosts", read_only=True))
         if self.simulated_gpu:
             binds.append(Bind(str(self.paths.gpu.parent), SIMULATED_GPU_DIR, read_only=False))
-        return pod_argv(
+        argv = pod_argv(
             bwrap=self.bwrap,
             read_only=self.read_only,
             binds=binds,
@@ -124,6 +129,7 @@ class NodeLayout:
             working_dir=container.working_dir,
             command=[*command, *flags],
         )
+        return _shell_command(argv, made=[bind.source for bind in binds if bind.made], become=become)
 
     def _hidden(self) -> list[str]:
         """What is no part of the node though it is in it: the run's directory, whose disk is not the node's disk."""
@@ -142,13 +148,19 @@ def _within(directory: Path, name: str) -> Path:
     return target
 
 
-def _script(init: Sequence[Sequence[str]], main: Sequence[str], *, marker: Path | None) -> str:
+def _shell_command(argv: Sequence[str], *, made: Iterable[str] = (), become: bool = False) -> str:
+    """A shell's command, once the directories ``made`` are there; ``become``: in the place of the shell."""
+    first = [f"{{ [ -e {path} ] || mkdir -p -m 0777 {path}; }} && " for path in map(shlex.quote, made)]
+    return "".join(first) + ("exec " if become else "") + shlex.join(argv)
+
+
+def _script(init: Sequence[str], main: str, *, marker: Path | None) -> str:
     """A shell script that becomes the container; init containers run before it, one after another, once for the pod."""
     lines = ["#!/bin/sh"]
     if init and marker is not None:
         done = shlex.quote(str(marker))
-        steps = " && ".join(shlex.join(argv) for argv in init)
+        steps = " && ".join(init)
         # Several containers of a pod start at once: the lock lets one of them do it and the others wait.
         lines.append(f"( flock 9 && {{ [ -e {done} ] || {{ {steps} && : > {done}; }}; }} ) 9> {done}.lock || exit 1")
-    lines.append(f"exec {shlex.join(main)}")
+    lines.append(main)
     return "\n".join(lines) + "\n"

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.environments.local.addresses import AddressBlock
-from harness.environments.local.containers import MAX_VOLUME_BYTES, is_tmpfs, pod_key, volume_path
+from harness.environments.local.containers import (
+    MAX_VOLUME_BYTES,
+    is_tmpfs,
+    pod_key,
+    unset_variables,
+    volume_path,
+    why_partial,
+)
 from harness.environments.local.sandbox import TmpfsMount
 from harness.model import PodAddress
 from harness.stack.objects import Container, Service, Stack, Workload
@@ -63,7 +70,7 @@ def plan_node(stack: Stack, block: AddressBlock) -> NodePlan:
     )
     services = tuple(_plan_service(service, pods, block) for service in stack.services)
     volumes, notes = _plan_volumes(pods)
-    return NodePlan(pods, services, volumes, tuple(notes))
+    return NodePlan(pods, services, volumes, (*notes, *_unset(pods)))
 
 
 def host_names(plan: NodePlan, namespace: str) -> dict[str, tuple[str, ...]]:
@@ -146,6 +153,21 @@ def _plan_volumes(pods: Sequence[PlannedPod]) -> tuple[tuple[TmpfsMount, ...], l
                 if volume.size_bytes and volume.size_bytes > MAX_VOLUME_BYTES:
                     mebibytes = MAX_VOLUME_BYTES // 2**20
                     notes.append(f"{where}: {mebibytes} MiB in memory instead of its declared size")
-            elif volume.kind not in ("config_map", "secret", "files", "host_path"):
-                notes.append(f"{where}: kind {volume.kind} has no local form and is not mounted")
+            elif why := why_partial(volume, pod.workload, pod.address):
+                notes.append(f"{where}: {why}")
     return tuple(volumes), list(dict.fromkeys(notes))
+
+
+def _unset(pods: Sequence[PlannedPod]) -> list[str]:
+    found = [
+        (pod.workload, container, name)
+        for pod in pods
+        for container in (*pod.workload.init_containers, *pod.workload.containers)
+        for name in unset_variables(container, pod.workload, pod.address)
+    ]
+    notes = (
+        f"{workload.kind}/{workload.name}: container {container.name}: variable {name} is not set: only a kubelet knows"
+        " its value"
+        for workload, container, name in found
+    )
+    return list(dict.fromkeys(notes))

@@ -15,7 +15,7 @@ def require_free_ports(plan: NodePlan, node: str | None = None) -> None:
 
     A server that listens on all addresses has a port on each pod's address too, and would answer in the pod's place.
     """
-    wanted = {(pod.address.address, port) for pod in plan.pods for port in pod.address.ports.values()}
+    wanted = {(pod.address.address, port) for pod in plan.pods for c in pod.workload.containers for port in c.tcp_ports}
     wanted |= {
         (service.address, port) for service in plan.services if not service.service.headless for port in service.ports
     }

@@ -27,11 +27,12 @@ class TmpfsMount:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A directory or file of the outer world at ``path``."""
+    """A directory or file of the outer world at ``path``. ``made``: where there is none, a directory is made of it."""
 
     source: str
     path: str
     read_only: bool
+    made: bool = False
 
 
 def node_argv(
@@ -43,6 +44,7 @@ def node_argv(
     real_devices: bool,
     dies_with_parent: bool,
     docker_socket: str | None,
+    working_dir: Path,
     command: Sequence[str],
 ) -> list[str]:
     """The command that runs ``command`` as the node: own PIDs, own mounts, of the disk only the run's directory.
@@ -57,7 +59,7 @@ def node_argv(
     argv += ["--bind", docker_socket, DOCKER_SOCKET] if docker_socket else []
     for volume in volumes:
         argv += ["--perms", "0777", "--size", str(volume.size_bytes), "--tmpfs", volume.path]
-    return [*argv, "--", *command]
+    return [*argv, "--chdir", str(working_dir), "--", *command]
 
 
 def ends_with_input(command: Sequence[str]) -> list[str]:
@@ -87,13 +89,22 @@ def pod_argv(
     argv += ["--bind", "/proc", "/proc"] if sees_node else ["--proc", "/proc"]
     argv += _shadows([bind.path for bind in binds])
     for bind in sorted(binds, key=lambda bind: bind.path.count("/")):
-        argv += ["--ro-bind" if bind.read_only else "--bind", bind.source, bind.path]
+        argv += [_bind_option(bind), bind.source, bind.path]
     for path in hidden:
         argv += ["--tmpfs", path]
     argv += ["--clearenv"]
     for name, value in environment.items():
         argv += ["--setenv", name, value]
+    # A container runtime makes the working directory where the image does not have it.
+    argv += ["--dir", working_dir] if working_dir else []
     return [*argv, "--chdir", working_dir or "/", "--", *command]
+
+
+def _bind_option(bind: Bind) -> str:
+    if bind.read_only:
+        return "--ro-bind"
+    # What lies below is the node's own /dev, which a plain bind shows without its devices working.
+    return "--dev-bind" if PurePosixPath(bind.source).is_relative_to("/dev") else "--bind"
 
 
 def program_directories(programs: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.clock import DeadlineExceeded, wait_until
 from harness.environments.local.containers import NodePaths
 from harness.environments.local.node import LocalNode
-from harness.environments.local.plan import NodePlan
+from harness.environments.local.plan import NodePlan, PlannedPod
 from harness.environments.local.readiness import why_unready
 from harness.errors import HarnessError, StackNotReady
 
@@ -30,7 +30,7 @@ class Startup:
 
         Raises StackNotReady naming what is not ready and its last lines, HarnessError when the node itself ended.
         """
-        waiting: dict[str, str] = {pod.address.name: "not started" for pod in self.plan.pods}
+        waiting = dict.fromkeys(map(_key, self.plan.pods), "not started")
 
         def all_ready() -> bool:
             watch()
@@ -42,34 +42,43 @@ class Startup:
             except HarnessError:
                 return False  # the supervisor is still starting
             for pod in self.plan.pods:
-                if pod.address.name in waiting:
+                if _key(pod) in waiting:
+                    watch()  # a probe may take as long as its manifest says
                     why = why_unready(pod, states)
                     if why is None:
-                        del waiting[pod.address.name]
-                        progress(f"{pod.address.name} is ready")
+                        del waiting[_key(pod)]
+                        progress(f"{self._name(pod)} is ready")
                     else:
-                        waiting[pod.address.name] = why
+                        waiting[_key(pod)] = why
             return not waiting
 
         try:
             wait_until(all_ready, what="every pod is ready", timeout_s=timeout_s, poll_s=0.05)
         except DeadlineExceeded as error:
-            pods = {name: f"{why}{self._tail(name)}" for name, why in waiting.items()}
+            late = [pod for pod in self.plan.pods if _key(pod) in waiting]
+            pods = {self._name(pod): f"{waiting[_key(pod)]}{self._tail(pod)}" for pod in late}
             raise StackNotReady(waited_s=timeout_s, pods=pods) from error
 
     @property
     def _paths(self) -> NodePaths:
         return self.node.paths
 
-    def _tail(self, pod_name: str) -> str:
+    def _name(self, pod: PlannedPod) -> str:
+        """How a pod is called to people: with its namespace where another pod has its name."""
+        alike = [other for other in self.plan.pods if other.address.name == pod.address.name]
+        return pod.address.name if len(alike) == 1 else f"{pod.address.namespace}/{pod.address.name}"
+
+    def _tail(self, pod: PlannedPod) -> str:
         found = []
-        for pod in self.plan.pods:
-            if pod.address.name == pod_name:
-                for container in pod.workload.containers:
-                    with suppress(OSError):
-                        log = self._paths.log(pod.program(container)).read_text(encoding="utf-8", errors="replace")
-                        found += log.splitlines()[-_LAST_LINES:]
+        for container in pod.workload.containers:
+            with suppress(OSError):
+                log = self._paths.log(pod.program(container)).read_text(encoding="utf-8", errors="replace")
+                found += log.splitlines()[-_LAST_LINES:]
         return "".join(f"\n    {line[:300]}" for line in found)
+
+
+def _key(pod: PlannedPod) -> tuple[str, str]:
+    return pod.address.namespace, pod.address.name
 
 
 def _why_ended(status: int, log: str) -> str:

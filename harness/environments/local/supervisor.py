@@ -20,7 +20,10 @@ _TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised container. ``restart``: ``Always``, ``OnFailure`` or ``Never``, as Kubernetes has them."""
+    """One supervised container. ``restart``: ``Always``, ``OnFailure`` or ``Never``, as Kubernetes has them.
+
+    ``script``, ``log``: paths from the directory that supervisord runs in.
+    """
 
     name: str
     script: str
@@ -47,18 +50,20 @@ def new_password() -> str:
     return secrets.token_hex(16)
 
 
-def configuration(*, address: str, password: str, directory: str, programs: Sequence[Program]) -> str:
+def configuration(*, address: str, password: str, programs: Sequence[Program]) -> str:
     """supervisord's configuration file for these programs, listening on ``address`` only.
 
+    All its paths start at the directory that supervisord runs in, which so may have any name: blanks, quotes, ``%``,
+    ``;`` and ``#`` mean something in this file, each in a way of its own.
     A container that ends within a second of its start is restarted with growing delays; supervisord never gives up,
     as a kubelet never does.
     """
     config = configparser.RawConfigParser()
     config["supervisord"] = {
         "nodaemon": "true",
-        "logfile": f"{directory}/supervisord.log",
-        "pidfile": f"{directory}/supervisord.pid",
-        "childlogdir": directory,
+        "logfile": "supervisord.log",
+        "pidfile": "supervisord.pid",
+        "childlogdir": ".",
         "loglevel": "info",
     }
     config["inet_http_server"] = {"port": f"{address}:{PORT}", "username": "harness", "password": password}
@@ -67,7 +72,7 @@ def configuration(*, address: str, password: str, directory: str, programs: Sequ
     }
     for program in programs:
         config[f"program:{program.name}"] = {
-            "command": f"/bin/sh {program.script}".replace("%", "%%"),
+            "command": f"/bin/sh {program.script}",
             "autostart": "true",
             "autorestart": _AUTORESTART[program.restart],
             "startsecs": "1",
@@ -76,7 +81,7 @@ def configuration(*, address: str, password: str, directory: str, programs: Sequ
             "killasgroup": "true",
             "stopwaitsecs": "3",
             "redirect_stderr": "true",
-            "stdout_logfile": program.log.replace("%", "%%"),
+            "stdout_logfile": program.log,
             "stdout_logfile_maxbytes": "20MB",
             "stdout_logfile_backups": "1",
         }

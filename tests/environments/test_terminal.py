@@ -89,7 +89,8 @@ def test_it_ends_what_takes_long_and_leaves_nothing_behind(programs: Callable[[s
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_signal_that_is_not_waited_for_ends_it(programs: Callable[[str], Path], call: Call) -> None:
-    told = programs('kill -INT "$PPID"\nexec sleep 60')
+    # More than a pipe holds: once it is written, the harness reads, and so waits.
+    told = programs('head -c 200000 /dev/zero\nkill -INT "$PPID"\nexec sleep 60')
     with pytest.raises(KeyboardInterrupt):
         call()
     ((number, _, _),) = told_by(told)

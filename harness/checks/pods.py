@@ -15,7 +15,8 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
     UNKNOWN while the environment could not be asked, or when nothing at all was recorded.
     """
     workload, expected = str(expectation.params["workload"]), int(expectation.params["count"])
-    events = [event for event in window.of_kind("pod") if workload in (event.data["workload"], event.name)]
+    about = [event for event in window.of_kind("pod") if workload in (event.data["workload"], event.name)]
+    events = [event for event in about if not _of_its_work(event)]
     started = _restarts(events)
     last = {(event.name, event.data.get("container")): event for event in events}
     down = sorted({event.name for event in last.values() if event.data["status"] == "exited"})
@@ -41,7 +42,8 @@ def _restarts(events: Sequence[Event]) -> int:
 
 
 def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), disturbed: bool = True) -> CheckResult:
-    """That no pod was started or ended that no fault was aimed at and no expectation speaks of.
+    """That no pod was started or ended that no fault was aimed at and no expectation speaks of; a Job that does its
+    work and is done is no change.
 
     Where a fault is in it may be the fault's consequence, which somebody has to say: UNKNOWN. Without one it is a FAIL.
     """
@@ -50,7 +52,9 @@ def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), d
     events = [
         event
         for event in window.of_kind("pod")
-        if event.name not in aimed_at | spoken_of and event.data["workload"] not in spoken_of
+        if event.name not in aimed_at | spoken_of
+        and event.data["workload"] not in spoken_of
+        and not _of_its_work(event)
     ]
     named = sorted({f"{event.name} {event.data['status']}" for event in events})
     evidence = tuple(event.seq for event in events)[:20]
@@ -62,3 +66,13 @@ def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), d
         verdict = Verdict.UNKNOWN if disturbed else Verdict.FAIL
         summary = f"though nothing was aimed at them and no `restarts` expects it: {', '.join(named)}"
     return CheckResult(window.name, "pods: undisturbed", verdict, len(events), 0, "changes", summary, evidence)
+
+
+def _of_its_work(event: Event) -> bool:
+    """Whether a pod whose work has an end began it, or was done with it.
+
+    What a new pod takes the place of has an event of its own, where that was not done.
+    """
+    if not event.data.get("completes"):
+        return False
+    return bool(event.data["first"] if event.data["status"] == "started" else event.data["exit_code"] == 0)

@@ -231,6 +231,49 @@ class TestRestarts:
         assert judged(empty, run_experiment=restarts(0)).verdict("pod inference: restarted") is UNKNOWN
 
 
+def job(timeline: Timeline, t_s: float, status: str, **data: Any) -> Timeline:
+    """An event of a pod whose work has an end."""
+    plain = {"exit_code": None, "completes": True, "first": False}
+    return timeline.add(t_s, "pod", "job-1", status=status, workload="job", namespace="n", **{**plain, **data})
+
+
+class TestUndisturbed:
+    @pytest.mark.parametrize("status", ["started", "exited", "gone"])
+    def test_a_change_nobody_caused_fails_the_baseline_and_is_unknown_beside_a_fault(self, status: str) -> None:
+        for changed in (pod(passing(), 5.0, status), job(passing(), 5.0, status, exit_code=1)):
+            assert judged(changed).verdict("pods: undisturbed", "baseline") is FAIL
+        for changed in (pod(passing(), 30.0, status), job(passing(), 30.0, status, exit_code=1)):
+            assert judged(changed).verdict("pods: undisturbed") is UNKNOWN
+
+    def test_nothing_but_a_record_of_nothing_passes(self) -> None:
+        assert judged(passing()).verdict("pods: undisturbed", "baseline") is PASS
+        assert judged(passing().without(lambda e: e.kind != "phase")).verdict("pods: undisturbed") is UNKNOWN
+
+    @pytest.mark.parametrize(
+        ("status", "data", "verdict"),
+        [
+            ("exited", {"exit_code": 0}, PASS),
+            ("exited", {"exit_code": 0, "completes": False}, FAIL),
+            ("exited", {"exit_code": 1}, FAIL),
+            ("exited", {"exit_code": None}, FAIL),
+            ("gone", {"exit_code": 0}, PASS),
+            ("gone", {"exit_code": None}, FAIL),
+            ("started", {"first": True}, PASS),
+            ("started", {"first": False, "exit_code": 0}, FAIL),
+            ("started", {"first": True, "completes": False}, FAIL),
+        ],
+    )
+    def test_a_job_may_begin_and_be_done_and_nothing_else(
+        self, status: str, data: dict[str, Any], verdict: Verdict
+    ) -> None:
+        assert judged(job(passing(), 5.0, status, **data)).verdict("pods: undisturbed", "baseline") is verdict
+
+    @pytest.mark.parametrize(("exit_code", "verdict"), [(0, PASS), (1, FAIL)])
+    def test_a_job_that_is_done_is_not_one_that_does_not_run(self, exit_code: int, verdict: Verdict) -> None:
+        done = job(passing(), 30.0, "exited", exit_code=exit_code)
+        assert judged(done, run_experiment=restarts(0, workload="job")).verdict("pod job: restarted") is verdict
+
+
 class TestRecord:
     def test_a_source_that_was_away_is_unknown(self) -> None:
         away = passing().add(30.0, "gap", "prometheus", from_s=28.0, to_s=30.0, error="refused")

@@ -223,6 +223,14 @@ def test_a_wait_of_nothing_and_one_that_is_not_stated_stay_so(load: Load) -> Non
     assert not [key for key in spec["containers"][0] if key.endswith("Probe")]
 
 
+def test_a_jobs_pods_are_there_to_be_seen_once_they_are_done(load: Load) -> None:
+    made = translated(load(job().replace("spec:\n", "spec:\n  ttlSecondsAfterFinished: 5\n", 1)))
+    assert "ttlSecondsAfterFinished" not in find(made, "Job", "job")["spec"]
+    why = "pods that were done would be gone before it was seen"
+    assert made.notes == (f"Job/job: ttlSecondsAfterFinished is left out, {why}",)
+    assert translated(load(job())).notes == ()
+
+
 GPU_JOB = job(
     "initContainers: [{name: a, image: a:1}], volumes: [{name: own, emptyDir: {}}],",
     """volumeMounts: [{name: own, mountPath: /own}],

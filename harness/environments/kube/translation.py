@@ -39,6 +39,7 @@ _DEFAULT_GRACE_S = 30
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
 _POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
+_TTL = "ttlSecondsAfterFinished"
 # Kinds in the order in which they have to be there.
 _ORDER = ("Namespace", "StorageClass", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap")
 _LAST = (*_CONTROLLERS, "Pod")
@@ -194,6 +195,8 @@ def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> 
     if kind in _WORKLOADS:
         spec = document["spec"] if kind == "Pod" else document["spec"]["template"]["spec"]
         _adapt_pod(spec, title, additions, notes)
+    if kind == "Job" and document["spec"].pop(_TTL, None) is not None:
+        notes.append(f"{title}: {_TTL} is left out, pods that were done would be gone before it was seen")
     for claim in _claims(document):
         wanted = claim.get("spec", {}).get("storageClassName")
         if wanted:

@@ -267,6 +267,19 @@ def test_real_devices_are_asked_for_as_the_manifest_does(load: Load) -> None:
     assert made.notes == ()
 
 
+def test_only_a_cluster_of_the_harness_own_leaves_out_what_its_nodes_lack(load: Load) -> None:
+    labels = "{pod-security.kubernetes.io/enforce: restricted}"
+    namespace = f"{{apiVersion: v1, kind: Namespace, metadata: {{name: app, labels: {labels}}}}}"
+    stack = load(job("nodeSelector: {a: b},"), namespace)
+    made = translated(stack)
+    assert "a" not in pod_spec(find(made, "Job", "job"))["nodeSelector"]
+    assert find(made, "Namespace", "app")["metadata"]["labels"] == {MANAGED: "run-1"}
+    assert len(made.notes) == 2
+    lent = translated(stack, lent=("app",))
+    assert pod_spec(find(lent, "Job", "job"))["nodeSelector"] == {"a": "b"}
+    assert not [note for note in lent.notes if note.startswith("Job/job")]
+
+
 def test_namespaces_that_are_used_but_not_written_are_made_once(load: Load) -> None:
     config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: alone}}"
     written = "{apiVersion: v1, kind: Namespace, metadata: {name: app, labels: {team: a}}}"

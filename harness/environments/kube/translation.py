@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.environments.kube.confinement import confine
 from harness.environments.kube.operated import operated_objects
+from harness.environments.kube.placement import settle
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
 from harness.environments.receiver import RECEIVER_LABEL
@@ -106,6 +107,8 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     objects += [_namespace(name) for name in sorted(_namespaces(objects) - named - _NEVER_MADE)]
     if additions.lent is not None:
         objects = list(confine(objects, additions.lent, notes))
+    else:
+        settle(objects, notes)
     for each in objects:
         _finish(each, additions)
     ordered = sorted(objects, key=_rank)

@@ -76,7 +76,13 @@ def test_a_broken_stack_is_one_clear_error(project: pytest.Pytester) -> None:
     assert "INTERNALERROR" not in out
 
 
-@pytest.mark.parametrize("arguments", [("--time-scale", "0"), ("--time-scale", "fast"), ("--environment", "moon")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--time-scale", "0"), ("--time-scale", "fast"), ("--environment", "moon")),
+        *(("--ready-timeout", "0"), ("--ready-timeout", "inf"), ("--ready-timeout", "soon")),
+    ],
+)
 def test_a_wrong_option_is_refused(project: pytest.Pytester, arguments: tuple[str, str]) -> None:
     _, out = collected(project, "experiments", *arguments)
     assert arguments[0] in out

@@ -34,11 +34,12 @@ _NEVER_MADE = frozenset({"default", "kube-node-lease", "kube-public", "kube-syst
 _GPU_VOLUME = "harness-simulated-gpu"
 _GPU_MOUNT = "/run/simulated-gpu"
 _GPU_RESOURCES = "nvidia.com/"
-# Waits of a pod that a kubelet counts in whole seconds, one at least. A probe's timeout bounds real work: it stays.
 # Kubernetes' own, where a pod states none.
 _DEFAULT_GRACE_S = 30
-_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
-_PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
+# Waits of a pod that a kubelet counts in whole seconds, one at least. What bounds real work stays: a probe's timeout,
+# and all of a liveness or startup probe, which would kill for ever what has no time to start.
+_READINESS = "readinessProbe"
+_READINESS_WAITS = ("periodSeconds", "initialDelaySeconds")
 _POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
 _TTL = "ttlSecondsAfterFinished"
 # Kinds in the order in which they have to be there.
@@ -232,10 +233,10 @@ def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: li
 
 
 def _adapt_container(container: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
-    for probe in (container[name] for name in _PROBES if name in container):
-        probe.setdefault("periodSeconds", 10)
-        for key in _PROBE_WAITS:
-            _compress(probe, key, additions.time_scale)
+    if _READINESS in container:
+        container[_READINESS].setdefault("periodSeconds", 10)
+        for key in _READINESS_WAITS:
+            _compress(container[_READINESS], key, additions.time_scale)
     variables = {"TIME_SCALE": f"{additions.time_scale:g}", "PYTHONUNBUFFERED": "1", **additions.variables}
     if additions.gpu_dir is not None:
         variables["SIMULATED_GPU"] = f"{_GPU_MOUNT}/{additions.gpu_file}"

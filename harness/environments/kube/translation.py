@@ -10,6 +10,7 @@ from typing import Any
 from harness.environments.kube.confinement import confine
 from harness.environments.kube.operated import operated_objects
 from harness.environments.kube.placement import settle
+from harness.environments.kube.pod_settings import carry_settings
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
 from harness.environments.receiver import RECEIVER_LABEL
@@ -88,16 +89,7 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     have = {_key(each) for each in objects}
     for workload in stack.workloads:
         if workload.operated and not additions.by_operator:
-            name = workload.containers[0].name
-            wanted = _wanted_class(stack, name)
-            _choose_class(wanted, f"{workload.kind}/{workload.name}", additions, notes)
-            objects += operated_objects(
-                workload,
-                rendered.get(name),
-                storage=additions.storage,
-                wanted_class=wanted,
-                discovery_image=additions.discovery_image if name == "prometheus" else None,
-            )
+            objects += _operated(workload, stack, rendered, additions, have, notes)
     made = () if additions.by_operator else stack.services
     objects += [_service(stack, each.namespace, each.name) for each in made if _missing(each, have)]
     receiver = next(each for each in stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
@@ -116,10 +108,35 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     return Translation(tuple(ordered), tuple(dict.fromkeys(notes)))
 
 
-def _wanted_class(stack: Stack, program: str) -> str | None:
+def _operated(
+    workload: Workload,
+    stack: Stack,
+    rendered: Mapping[str, Rendered],
+    additions: Additions,
+    have: set[tuple[str, str, str]],
+    notes: list[str],
+) -> list[dict[str, Any]]:
+    """What becomes of a Prometheus or Alertmanager object; ``have``: what is written down."""
+    program, title = workload.containers[0].name, f"{workload.kind}/{workload.name}"
+    written = stack.prometheus if program == "prometheus" else stack.alertmanager
+    wanted = _wanted_class(written)
+    _choose_class(wanted, title, additions, notes)
+    made = operated_objects(
+        workload,
+        rendered.get(program),
+        storage=additions.storage,
+        wanted_class=wanted,
+        discovery_image=additions.discovery_image if program == "prometheus" else None,
+    )
+    pod = made[-1]["spec"]["template"]["spec"]
+    missing = carry_settings(pod, written, lambda kind, name: (kind, workload.namespace, name) in have)
+    notes += [f"{title}: {each}" for each in missing]
+    return made
+
+
+def _wanted_class(written: Manifest) -> str | None:
     """The storage class the Prometheus or Alertmanager object names."""
-    spec = stack.prometheus if program == "prometheus" else stack.alertmanager
-    template = (spec.get("storage") or {}).get("volumeClaimTemplate") or {}
+    template = (written.get("storage") or {}).get("volumeClaimTemplate") or {}
     name = (template.get("spec") or {}).get("storageClassName")
     return str(name) if name else None
 

@@ -9,6 +9,9 @@ LOAD_RATE = 10.0
 LOAD_MODEL = "demo-lm"
 LOAD_WORKERS = 1
 KEPT_CLUSTER = "harness-kept"
+# For a stack's pods. Those of a cluster pull their images, and some start one after another; real time, at any scale.
+READY_TIMEOUT_S = 60.0
+CLUSTER_READY_TIMEOUT_S = 300.0
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--node-image", metavar="IMAGE", help="kind: of its nodes [default: kind's own]")
     add("--keep-cluster", action="store_true", help="kind: use the kept cluster, making it if need be, and keep it")
     add("--cluster-name", default=defaults.KEPT_CLUSTER, metavar="NAME", help="kind: what the kept cluster is called")
+    add("--ready-timeout", type=_seconds, metavar="SECONDS", help="for the pods to be ready [60; kind and kube: 300]")
     add("--kube-context", metavar="NAME", help="kube: the context of the cluster, from your kubeconfig")
     add("--kube-namespace", action="append", default=[], metavar="NAME", help="kube: a namespace it may act in")
     add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
@@ -186,6 +187,13 @@ def _load_rate(text: str) -> float:
 def _seed(text: str) -> int:
     value = int(text)
     if value < 0:
+        raise ValueError
+    return value
+
+
+def _seconds(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 86_400:
         raise ValueError
     return value
 

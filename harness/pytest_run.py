@@ -111,7 +111,8 @@ class SessionRun:
             namespaces=tuple(self._option("--kube-namespace")),
             load_outside=self._option("--load-outside"),
         )
-        return Place(self._option("--environment"), self._option("--images"), cluster)
+        images, ready_timeout_s = self._option("--images"), self._option("--ready-timeout")
+        return Place(self._option("--environment"), images, cluster, ready_timeout_s)
 
     def _write(self, live: LiveRun) -> None:
         from harness.run.reporting import write_reports

@@ -84,6 +84,7 @@ def test_a_broken_stack_is_one_clear_error(project: pytest.Pytester) -> None:
         ("--load-rate", "nan"),
         ("--run-seed", "-1"),
         ("--environment", "moon"),
+        *(("--ready-timeout", "0"), ("--ready-timeout", "inf"), ("--ready-timeout", "soon")),
     ],
 )
 def test_a_wrong_option_is_refused(project: pytest.Pytester, arguments: tuple[str, str]) -> None:

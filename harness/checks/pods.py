@@ -16,7 +16,8 @@ def check_restarts(expectation: Expectation, window: Window) -> CheckResult:
     """
     namespace, workload = expectation.params.get("namespace"), str(expectation.params["workload"])
     expected = int(expectation.params["count"])
-    events = [event for event in window.of_kind("pod") if _speaks_of(expectation, event)]
+    about = [event for event in window.of_kind("pod") if _speaks_of(expectation, event)]
+    events = [event for event in about if not _of_its_work(event)]
     started = _restarts(events)
     last = {(*_pod(event), event.data.get("container")): event for event in events}
     down = sorted({event.name for event in last.values() if event.data["status"] == "exited"})
@@ -42,7 +43,8 @@ def _restarts(events: Sequence[Event]) -> int:
 
 
 def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), disturbed: bool = True) -> CheckResult:
-    """That no pod was started or ended that no fault was aimed at and no expectation speaks of.
+    """That no pod was started or ended that no fault was aimed at and no expectation speaks of; a Job that does its
+    work and is done is no change.
 
     Where a fault is in it may be the fault's consequence, which somebody has to say: UNKNOWN. Without one it is a FAIL.
     """
@@ -52,6 +54,7 @@ def check_undisturbed(window: Window, *, expected: Sequence[Expectation] = (), d
         for event in window.of_kind("pod")
         if not any(_is_aimed_at(fault, event) for fault in faults)
         and not any(_speaks_of(each, event) for each in expected)
+        and not _of_its_work(event)
     ]
     named = sorted({f"{event.name} {event.data['status']}" for event in events})
     evidence = tuple(event.seq for event in events)[:20]
@@ -78,3 +81,13 @@ def _is_aimed_at(fault: Event, event: Event) -> bool:
 
 def _pod(event: Event) -> tuple[str, str]:
     return str(event.data.get("namespace")), event.name
+
+
+def _of_its_work(event: Event) -> bool:
+    """Whether a pod whose work has an end began it, or was done with it.
+
+    What a new pod takes the place of has an event of its own, where that was not done.
+    """
+    if not event.data.get("completes"):
+        return False
+    return bool(event.data["first"] if event.data["status"] == "started" else event.data["exit_code"] == 0)

@@ -77,6 +77,14 @@ _PLACE_OPTIONS = (
         show_default=True,
         help="kind: what the kept cluster is called.",
     ),
+    click.option(
+        "--ready-timeout",
+        type=click.IntRange(min=1, max=86_400),
+        default=None,
+        metavar="SECONDS",
+        help="How long the stack's pods may take to be ready, real time. "
+        f"[default: {defaults.READY_TIMEOUT_S:g}, kind and kube: {defaults.CLUSTER_READY_TIMEOUT_S:g}]",
+    ),
     click.option("--context", default=None, help="kube: the context of the cluster, from your kubeconfig."),
     click.option(
         "--namespace",
@@ -101,6 +109,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
         node_image: str | None,
         keep: bool,
         cluster_name: str,
+        ready_timeout: int | None,
         context: str | None,
         namespaces: tuple[str, ...],
         **kwargs: Any,
@@ -115,7 +124,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
         cluster = ClusterChoice(
             node_image=node_image, keep=keep, name=cluster_name, context=context, namespaces=namespaces
         )
-        return command(*args, place=Place(environment, images, cluster), **kwargs)
+        return command(*args, place=Place(environment, images, cluster, ready_timeout), **kwargs)
 
     for option in reversed(_PLACE_OPTIONS):
         with_place = option(with_place)

@@ -12,7 +12,8 @@ run        not ready           waited_s, pods: why each pod that is not ready is
 run        ended               interrupted: the signal's name or null
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
 pod        the pod's name      status: ``started``, ``exited`` or ``gone``, with its pod; namespace, workload,
-                               container, pid, exit_code, restarts
+                               container, pid, exit_code, restarts; completes: whether its work has an end;
+                               first: whether this is the container's first start
 fault      kind#number         status: ``injecting``, ``injected``, ``effect``, ``no-effect``, ``undoing``,
                                ``undone``, ``undo-failed``, ``cleared`` or ``not-cleared``; fault, target,
                                namespace (of a target that is pods of one), params, observed, source,

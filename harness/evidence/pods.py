@@ -14,7 +14,8 @@ class PodSource(Protocol):
     """An environment that lists its containers."""
 
     def container_states(self) -> Sequence[Mapping[str, Any]]:
-        """For each container: pod, namespace, workload, container, running, pid, exit_code.
+        """For each container: pod, namespace, workload, container, running, pid, exit_code, completes: whether its work
+        has an end.
 
         Raises HarnessError when they cannot be listed.
         """
@@ -28,6 +29,7 @@ class PodCollector:
         self._source = source
         self._record = record
         self._known: dict[tuple[str, str, str], Mapping[str, Any]] | None = None
+        self._begun: set[tuple[str, str, str]] = set()
         self._restarts: dict[tuple[str, str, str], int] = {}
 
     def poll(self) -> None:
@@ -43,6 +45,7 @@ class PodCollector:
                 self._compare(key, self._known.get(key, {**state, "running": False, "pid": None}), state)
             for key in self._known.keys() - now.keys():
                 self._note(key, "gone", self._known[key])
+        self._begun |= {key for key, state in now.items() if state["running"] or state["exit_code"] is not None}
         self._known = now
 
     def _compare(self, key: tuple[str, str, str], before: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -61,6 +64,8 @@ class PodCollector:
             "container": state["container"],
             "pid": state["pid"],
             "exit_code": state["exit_code"],
+            "completes": state["completes"],
+            "first": status == "started" and key not in self._begun,
             "restarts": self._restarts.get(key, 0),
         }
         self._record(POD, state["pod"], data)

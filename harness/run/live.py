@@ -26,7 +26,6 @@ from harness.run.loading import Load, find_target, load_target, make_load
 from harness.run.placing import HERE, Place, make_environment
 from harness.run.running import Running
 from harness.run.session import Session, open_session
-from harness.run.standing import UP_TIMEOUT_S
 from harness.run.suitability import why_unsuitable
 from harness.spec import Spec
 from harness.stack import Stack, compress_promql
@@ -155,7 +154,7 @@ class LiveRun:
         self.inputs.save(self.run_dir)
         try:
             self._running = self._environment.up(
-                timeout_s=UP_TIMEOUT_S, progress=self._say, watch=self._interruption.check
+                timeout_s=self.options.place.ready_within_s, progress=self._say, watch=self._interruption.check
             )
         except StackNotReady as error:
             self.timeline.record("run", "not ready", {"waited_s": error.waited_s, "pods": error.pods})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from harness import defaults
 from harness.environments.images import load_mapping
 from harness.environments.kube.environment import ClusterEnvironment
 from harness.environments.kube.kind_cluster import require_tools
@@ -40,11 +41,20 @@ class Place:
     """What was asked for. Without anything it is this machine.
 
     ``images``: the mapping of container images. ``cluster``: which one, where it is not this machine.
+    ``ready_timeout_s``: how long its pods may take until all are ready, in real time; None: as long as is usual there.
     """
 
     environment: str = "local"
     images: str = "official"
     cluster: ClusterChoice = field(default_factory=ClusterChoice)
+    ready_timeout_s: float | None = None
+
+    @property
+    def ready_within_s(self) -> float:
+        """How long its pods may take until all are ready."""
+        if self.ready_timeout_s is not None:
+            return self.ready_timeout_s
+        return defaults.READY_TIMEOUT_S if self.environment == "local" else defaults.CLUSTER_READY_TIMEOUT_S
 
 
 HERE = Place()

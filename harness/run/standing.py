@@ -14,7 +14,6 @@ from harness.run.placing import ENVIRONMENTS, Place, make_environment
 from harness.run.running import Running, attach
 from harness.stack import Stack
 
-UP_TIMEOUT_S = 60.0
 RUN_VARIABLE = "HARNESS_RUN"
 
 
@@ -26,7 +25,7 @@ def stand_up(
     environment = make_environment(place, stack, run_dir, time_scale=time_scale, seed=seed, dies_with_harness=False)
     with interruption.handled():
         try:
-            return environment.up(timeout_s=UP_TIMEOUT_S, progress=say, watch=interruption.check)
+            return environment.up(timeout_s=place.ready_within_s, progress=say, watch=interruption.check)
         except BaseException:  # whatever ended it, an interruption included, nothing may be left standing
             environment.down()
             raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.clock import parse_duration
 from harness.stack.alertmanager_manifests import AlertmanagerSpec
+from harness.stack.left_out import left_out
 from harness.stack.manifests import secret_references
 from harness.stack.objects import Rendered, Stack
 from harness.stack.operated import MESH_PORT, clustered
@@ -26,7 +27,12 @@ _GLOBAL_KEYS = ("http_config", "resolve_timeout")
 
 
 def render_alertmanager(
-    stack: Stack, *, time_scale: float, capture_url: str | None, host_addresses: HostAddresses
+    stack: Stack,
+    *,
+    time_scale: float,
+    capture_url: str | None,
+    host_addresses: HostAddresses,
+    in_cluster: bool = False,
 ) -> Rendered:
     """``alertmanager.yml`` and the cluster's flags.
 
@@ -34,7 +40,7 @@ def render_alertmanager(
     ``send_resolved``; with None it is left out. Each is named in the notes, its receiver stays. Webhooks to
     the stack's own Services stay as they are. ``host_addresses`` gives the address of a pod's host name
     (``<pod>.alertmanager-operated.<namespace>.svc``); a peer it does not know is left to be resolved by
-    name. Raises ValueError when the time scale is not above zero.
+    name. ``in_cluster``: whether it is for pods of a cluster. Raises ValueError when the time scale is not above zero.
     """
     if not time_scale > 0:
         raise ValueError(f"the time scale is {time_scale:g}, need a number above 0")
@@ -59,6 +65,8 @@ def render_alertmanager(
         notes.append("time intervals follow the calendar and are not compressed")
     if written.get("templates"):
         notes.append("templates are left out")
+    unused = left_out(stack.alertmanager, AlertmanagerSpec, in_cluster=in_cluster)
+    notes += [f"Alertmanager/{stack.alertmanager_name[1]}: {key} is left out" for key in unused]
     return Rendered(
         files={"alertmanager.yml": write_yaml(configuration)},
         flags=_flags(stack, time_scale, host_addresses),

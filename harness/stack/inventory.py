@@ -37,6 +37,15 @@ _KINDS: Mapping[tuple[str, str], type[Manifest]] = {
     ("monitoring.coreos.com", "ServiceMonitor"): operator_manifests.ServiceMonitorManifest,
     ("monitoring.coreos.com", "PodMonitor"): operator_manifests.PodMonitorManifest,
 }
+# What Helm makes an object for, where that is not to have the release: `helm template` writes it down all the same.
+_HOOK = "helm.sh/hook"
+_NOT_OF_A_RELEASE = frozenset(
+    {
+        *("test", "test-success", "test-failure"),
+        *("pre-delete", "post-delete"),
+        *("pre-rollback", "post-rollback"),
+    }
+)
 _WITHOUT_NAMESPACE = frozenset(
     {
         "Namespace",
@@ -73,12 +82,14 @@ class Inventory:
     """All manifests of a stack.
 
     ``dashboards``: Grafana JSON that stands in files of its own, by the file's stem. ``kinds``: every kind
-    seen, also of objects that turned out wrong, so that those are not called absent too.
+    seen, also of objects that turned out wrong, so that those are not called absent too. ``hooks``: objects of a
+    rendered Helm chart that its installation does not make, with the reason.
     """
 
     all: tuple[Found[Manifest], ...]
     dashboards: Mapping[str, Mapping[str, Any]]
     kinds: frozenset[str]
+    hooks: tuple[str, ...] = ()
 
     def of(self, model: type[N]) -> tuple[Found[N], ...]:
         """The manifests of one kind, in the order of their files."""
@@ -133,12 +144,17 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
     found: list[Found[Manifest]] = []
     dashboards: dict[str, Mapping[str, Any]] = {}
     seen: dict[tuple[str, ...], Place] = {}
+    hooks: list[str] = []
     for document in documents:
         if "kind" not in document.value and isinstance(document.value.get("panels"), list):
             dashboards[document.place.file.stem] = document.value
             continue
         one = _read(document, mistakes)
         if one is None:
+            continue
+        called = _hooks(one.manifest)
+        if called and called <= _NOT_OF_A_RELEASE:
+            hooks.append(f"{one.title}: a Helm hook ({', '.join(sorted(called))}), no part of what is installed")
             continue
         namespace = "" if one.manifest.kind in _WITHOUT_NAMESPACE else one.manifest.metadata.namespace
         identity = (_group(document.value), one.manifest.kind, namespace, one.manifest.metadata.name)
@@ -148,7 +164,7 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
         seen[identity] = document.place
         found.append(one)
     kinds = frozenset(str(document.value.get("kind")) for document in documents)
-    return Inventory(tuple(found), dashboards, kinds)
+    return Inventory(tuple(found), dashboards, kinds, tuple(hooks))
 
 
 def decode_secret(value: str, *, errors: str = "replace") -> str:
@@ -189,6 +205,11 @@ def _read(document: Document, mistakes: list[Mistake]) -> Found[Manifest] | None
                 mistakes.append(document.place.at(where, key).mistake(str(error)))
                 return None
     return Found(document.place, manifest, document.value)
+
+
+def _hooks(manifest: Manifest) -> set[str]:
+    """The moments at which Helm makes the object; empty for one that belongs to the release itself."""
+    return {name.strip() for name in manifest.metadata.annotations.get(_HOOK, "").split(",")} - {""}
 
 
 def _group(value: Mapping[str, Any]) -> str:

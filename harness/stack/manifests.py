@@ -258,7 +258,16 @@ class ControllerSpec(Fields):
 
 class JobSpec(Fields):
     parallelism: int = Field(default=1, ge=0, le=MAX_REPLICAS)
+    completions: int | None = Field(default=None, ge=0)
+    suspend: bool = False
     template: PodTemplate
+
+    @property
+    def pods(self) -> int:
+        """How many it runs at a time: none while it is suspended, and never more than have to complete."""
+        if self.suspend:
+            return 0
+        return self.parallelism if self.completions is None else min(self.parallelism, self.completions)
 
 
 class ControllerManifest(Manifest):

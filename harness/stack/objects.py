@@ -203,8 +203,9 @@ class Stack:
 
     ``workloads``: all that runs pods, those of the operator included. ``endpoints``, ``spec``: only what the
     Prometheus and Alertmanager objects select. ``unselected``: monitors, rules and configurations nothing selects,
-    with the reason. ``ignored``: objects that are read but that no environment without their controller exercises,
-    as ``Kind/name``. ``dashboards``: name → Grafana's JSON. ``sha256``: over all files, in the order of their paths.
+    and objects of a Helm chart that its installation does not make, with the reason. ``ignored``: objects that are read
+    but that no environment without their controller exercises, as ``Kind/name``. ``dashboards``: name → Grafana's JSON.
+    ``sha256``: over all files, in the order of their paths.
     """
 
     root: Path

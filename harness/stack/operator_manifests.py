@@ -17,6 +17,7 @@ from harness.stack.schema import (
     Manifest,
     Name,
     Quantity,
+    Reference,
 )
 
 
@@ -137,6 +138,9 @@ class OperatedSpec(Fields):
     image: str | None = None
     storage: Storage = Storage()
     resources: Resources = Resources()
+    secrets: list[Name] = Field(default_factory=list)
+    config_maps: list[Name] = Field(default_factory=list)
+    image_pull_secrets: list[Reference] = Field(default_factory=list)
     pod_metadata: PodMetadata = PodMetadata()
     service_account_name: str = "default"
     port_name: str = "web"

@@ -11,21 +11,10 @@ import yaml
 from harness.clock import format_duration, parse_duration
 from harness.model import PodAddress
 from harness.stack.discovery import Where, pods_behind, target_port
+from harness.stack.left_out import left_out
 from harness.stack.objects import Rendered, ScrapeEndpoint, Stack
 from harness.stack.operator_manifests import AlertmanagerEndpoint, PrometheusSpec
 from harness.stack.promql import compress_promql, incompressible
-
-_NOT_RENDERED = (
-    "additionalAlertManagerConfigs",
-    "additionalAlertRelabelConfigs",
-    "additionalScrapeConfigs",
-    "enforcedNamespaceLabel",
-    "probeSelector",
-    "remoteRead",
-    "remoteWrite",
-    "scrapeConfigSelector",
-    "thanos",
-)
 
 _UNSCRAPED = "nothing is scraped, its Services select no pods and only a cluster has what is behind them"
 
@@ -198,7 +187,8 @@ def _notes(stack: Stack, spec: PrometheusSpec, where: Where) -> list[str]:
     namespace, name = stack.prometheus_name
     notes = [f"{one.where}: {key} is left out" for one in stack.endpoints for key in _left_out(one, where)]
     notes += [f"{one.where}: {_UNSCRAPED}" for one in stack.endpoints if not where.in_cluster and _is_of_no_pods(one)]
-    notes += [f"Prometheus/{name}: {key} is left out" for key in _NOT_RENDERED if key in stack.prometheus]
+    unused = left_out(stack.prometheus, PrometheusSpec, in_cluster=where.in_cluster)
+    notes += [f"Prometheus/{name}: {key} is left out" for key in unused]
     if spec.prometheus_external_label_name is None:
         notes.append(
             f'Prometheus/{name}: the external label prometheus="{namespace}/{name}" of the operator is left out'

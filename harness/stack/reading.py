@@ -69,7 +69,7 @@ def load_stack(root: Path, *further: Path) -> Stack:
             resend_delay_s=parse_duration(prometheus.manifest.spec.rules.alert.resend_delay),
             panels=read_panels(dashboards, parse_duration(prometheus.manifest.spec.scrape_interval)),
         ),
-        unselected=(*unselected, *refused, *refused_configurations),
+        unselected=(*unselected, *refused, *refused_configurations, *inventory.hooks),
         ignored=(*inventory.ignored(), *probes_left_out(inventory)),
         dashboards=dashboards,
         prometheus=prometheus.raw["spec"],

@@ -103,7 +103,7 @@ class _Reader:
         if spec.template.spec.restart_policy == "Always":
             problem = 'got "Always", a Job needs OnFailure or Never'
             self.mistakes.append(place.at("restartPolicy").mistake(problem))
-        return self._workload(found, spec.template, place, replicas=spec.parallelism)
+        return self._workload(found, spec.template, place, replicas=spec.pods)
 
     def pod(self, found: Found[PodManifest]) -> Workload:
         own = found.manifest.metadata

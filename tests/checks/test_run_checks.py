@@ -269,6 +269,12 @@ class TestRestarts:
         assert judged(once, run_experiment=there).verdict("pods: undisturbed") is UNKNOWN
 
 
+def job(timeline: Timeline, t_s: float, status: str, **data: Any) -> Timeline:
+    """An event of a pod whose work has an end."""
+    plain = {"exit_code": None, "completes": True, "first": False}
+    return timeline.add(t_s, "pod", "job-1", status=status, workload="job", namespace="n", **{**plain, **data})
+
+
 class TestUndisturbed:
     def test_a_pod_that_nobody_aimed_at_is_unknown(self) -> None:
         assert judged(passing()).verdict("pods: undisturbed") is PASS
@@ -282,6 +288,41 @@ class TestUndisturbed:
     def test_a_fault_recorded_without_a_namespace_is_aimed_at_whatever_has_the_name(self) -> None:
         killed = pod(passing(), 22.0, "started").fault(21.0, "injected", target="inference-0")
         assert judged(killed).verdict("pods: undisturbed") is PASS
+
+    @pytest.mark.parametrize("status", ["started", "exited", "gone"])
+    def test_a_change_nobody_caused_fails_the_baseline_and_is_unknown_beside_a_fault(self, status: str) -> None:
+        for changed in (pod(passing(), 5.0, status), job(passing(), 5.0, status, exit_code=1)):
+            assert judged(changed).verdict("pods: undisturbed", "baseline") is FAIL
+        for changed in (pod(passing(), 30.0, status), job(passing(), 30.0, status, exit_code=1)):
+            assert judged(changed).verdict("pods: undisturbed") is UNKNOWN
+
+    def test_nothing_but_a_record_of_nothing_passes(self) -> None:
+        assert judged(passing()).verdict("pods: undisturbed", "baseline") is PASS
+        assert judged(passing().without(lambda e: e.kind != "phase")).verdict("pods: undisturbed") is UNKNOWN
+
+    @pytest.mark.parametrize(
+        ("status", "data", "verdict"),
+        [
+            ("exited", {"exit_code": 0}, PASS),
+            ("exited", {"exit_code": 0, "completes": False}, FAIL),
+            ("exited", {"exit_code": 1}, FAIL),
+            ("exited", {"exit_code": None}, FAIL),
+            ("gone", {"exit_code": 0}, PASS),
+            ("gone", {"exit_code": None}, FAIL),
+            ("started", {"first": True}, PASS),
+            ("started", {"first": False, "exit_code": 0}, FAIL),
+            ("started", {"first": True, "completes": False}, FAIL),
+        ],
+    )
+    def test_a_job_may_begin_and_be_done_and_nothing_else(
+        self, status: str, data: dict[str, Any], verdict: Verdict
+    ) -> None:
+        assert judged(job(passing(), 5.0, status, **data)).verdict("pods: undisturbed", "baseline") is verdict
+
+    @pytest.mark.parametrize(("exit_code", "verdict"), [(0, PASS), (1, FAIL)])
+    def test_a_job_that_is_done_is_not_one_that_does_not_run(self, exit_code: int, verdict: Verdict) -> None:
+        done = job(passing(), 30.0, "exited", exit_code=exit_code)
+        assert judged(done, run_experiment=restarts(0, workload="job")).verdict("pod job: restarted") is verdict
 
 
 class TestRecord:

@@ -130,8 +130,10 @@ def test_a_stack_that_never_becomes_ready_is_a_fail_that_says_why(
     for path in (CHECKOUT / "fixtures" / "stack").iterdir():
         text = path.read_text(encoding="utf-8")
         (stack / path.name).write_text(text.replace("workloads.training]", "workloads.trayning]"))
-    outcome = runner.in_cluster("--stack", str(stack), experiments=("gpu-warm.yaml",))
+    chosen = ("--stack", str(stack), "--ready-timeout", "60")
+    outcome = runner.in_cluster(*chosen, experiments=("gpu-warm.yaml",))
     assert outcome.code == 1, outcome.out + outcome.err
+    assert "not ready after 60 s" in outcome.out
     assert "trayning" in outcome.out
     assert runner.objects() == cluster_before
 

@@ -117,12 +117,13 @@ def test_a_stack_that_never_becomes_ready_fails_with_a_report(
     assert command in exporters
     broken = "[python, -c, \"import sys; sys.exit('no driver here')\"]"
     (stack / "exporters.yaml").write_text(exporters.replace(command, broken), encoding="utf-8")
-    outcome = runner.certify(stack=stack, experiments=("gpu-warm.yaml",))
+    outcome = runner.certify("--ready-timeout", "15", stack=stack, experiments=("gpu-warm.yaml",))
     assert outcome.code == 1, outcome.out + outcome.err
     (ready,) = (each for each in outcome.result["results"] if each["check"] == "stack: ready")
     assert (ready["experiment"], ready["verdict"]) == ("startup", "FAIL")
     assert "gpu-exporter-0" in ready["summary"]
     assert "no driver here" in ready["summary"]
+    assert "not ready after 15 s" in ready["summary"]
     assert outcome.verdicts("gpu-warm") == {"run": "UNKNOWN"}
     assert "gpu-exporter-0" in (outcome.run_dir / "report.html").read_text(encoding="utf-8")
     assert "Traceback" not in outcome.err

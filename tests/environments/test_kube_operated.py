@@ -247,3 +247,48 @@ def test_what_the_object_says_of_its_pods_is_said_of_them(tmp_path: Path) -> Non
     assert template["metadata"]["annotations"] == {"a": "b"}
     assert pod_spec(found)["serviceAccountName"] == "prom"
     assert pod_spec(found)["containers"][0]["ports"] == [{"name": "http", "containerPort": 9090}]
+
+
+SETTINGS = """
+resources: {requests: {memory: 400Mi}, limits: {memory: 1Gi}},
+imagePullSecrets: [{name: registry}], secrets: [etcd.certs, absent], configMaps: [web]
+"""
+HELD = """
+---
+{apiVersion: v1, kind: Secret, metadata: {name: etcd.certs, namespace: mon}, stringData: {ca.crt: x}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: mon}, data: {a: b}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: absent, namespace: other}, stringData: {a: b}}
+"""
+
+
+@pytest.mark.parametrize("name", ["prometheus-p", "alertmanager-am"])
+def test_what_the_object_gives_its_program_is_in_its_pod_where_the_operator_puts_it(tmp_path: Path, name: str) -> None:
+    made = made_of(small(tmp_path, SETTINGS, SETTINGS, HELD), discovery_image="model-serving/workloads")
+    spec = pod_spec(find(made, "StatefulSet", name))
+    main, *beside = spec["containers"]
+    assert main["resources"] == {"requests": {"memory": "400Mi"}, "limits": {"memory": "1Gi"}}
+    assert not any("resources" in each for each in beside)
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    volumes = {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in spec["volumes"]}
+    shown = {each["mountPath"]: (volumes[each["name"]], each["readOnly"]) for each in main["volumeMounts"][2:]}
+    root = f"/etc/{main['name']}"
+    assert shown == {
+        f"{root}/secrets/etcd.certs": ({"secret": {"secretName": "etcd.certs"}}, True),
+        f"{root}/secrets/absent": ({"secret": {"secretName": "absent", "optional": True}}, True),
+        f"{root}/configmaps/web": ({"configMap": {"name": "web"}}, True),
+    }
+    assert all("." not in each for each in volumes)
+    missing = "Secret absent: not in the stack, the pod starts without it unless the cluster has it"
+    assert f"StatefulSet/{name}: {missing}" in made.notes
+
+
+def test_an_object_that_says_nothing_of_its_pods_adds_nothing_to_them(tmp_path: Path) -> None:
+    made = made_of(small(tmp_path, "", ""))
+    for name in ("prometheus-p", "alertmanager-am"):
+        spec = pod_spec(find(made, "StatefulSet", name))
+        assert "imagePullSecrets" not in spec
+        assert "resources" not in spec["containers"][0]
+        assert len(spec["containers"][0]["volumeMounts"]) == 2
+    assert made.notes == ()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.pods import ClusterPod, list_pods, read_pod
 from harness.errors import HarnessError
+from tests.environments.test_kube_state import whole
 
 
 class FakeApi:
@@ -238,3 +242,13 @@ def test_pods_that_cannot_be_listed_are_an_error_that_names_the_namespace(api: F
 def test_an_api_that_is_not_there_is_an_error() -> None:
     with pytest.raises(HarnessError, match="pods of namespace a cannot be listed"):
         list_pods("http://127.0.0.1:9", ["a"])
+
+
+@pytest.mark.parametrize(("policy", "completes"), [("Always", False), ("OnFailure", True), ("Never", True)])
+def test_the_work_of_a_pod_that_is_not_always_restarted_has_an_end(
+    api: FakeApi, tmp_path: Path, policy: str, completes: bool
+) -> None:
+    job = raw_pod("w-1", owner=("Job", "w"), spec={"restartPolicy": policy})
+    api.lists("/api/v1/namespaces/n/pods", job)
+    (state,) = Cluster(replace(whole(tmp_path), proxy=api.url, namespaces=("n",))).container_states()
+    assert (state["pod"], state["workload"], state["running"], state["completes"]) == ("w-1", "w", True, completes)

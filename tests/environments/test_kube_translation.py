@@ -195,25 +195,43 @@ def test_init_containers_get_the_variables_too(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "periods", "delays", "grace", "deadline"),
-    [(1, [120, 10], 90, 30, 600), (60, [2, 1], 2, 1, 10), (1000, [1, 1], 1, 1, 1)],
+    ("scale", "period", "delay", "grace", "deadline"),
+    [(1, 120, 90, 30, 600), (60, 2, 2, 1, 10), (1000, 1, 1, 1, 1)],
 )
-def test_waits_of_pods_and_probes_shrink_to_a_second_at_least_and_timeouts_stay(
-    load: Load, scale: float, periods: list[int], delays: int, grace: int, deadline: int
+def test_waits_of_pods_and_readiness_shrink_to_a_second_at_least_and_timeouts_stay(
+    load: Load, scale: float, period: int, delay: int, grace: int, deadline: int
 ) -> None:
-    probes = """
-    readinessProbe: {httpGet: {port: 1}, periodSeconds: 120, timeoutSeconds: 9, initialDelaySeconds: 90},
-    startupProbe: {exec: {command: [a]}, failureThreshold: 7},
-    livenessProbe: {tcpSocket: {port: 1}, initialDelaySeconds: 0},
-    """
-    stack = load(job("terminationGracePeriodSeconds: 30, activeDeadlineSeconds: 600,", probes))
-    spec = pod_spec(find(translated(stack, time_scale=scale), "Job", "job"))
-    (container,) = spec["containers"]
-    ready, begun, alive = (container[f"{name}Probe"] for name in ("readiness", "startup", "liveness"))
-    assert [ready["periodSeconds"], begun["periodSeconds"]] == periods
-    assert (ready["initialDelaySeconds"], alive["initialDelaySeconds"]) == (delays, 0)
-    assert (ready["timeoutSeconds"], begun["failureThreshold"]) == (9, 7)
+    probe = "{httpGet: {port: 1}, periodSeconds: 120, timeoutSeconds: 9, initialDelaySeconds: 90, failureThreshold: 7}"
+    pod = "terminationGracePeriodSeconds: 30, activeDeadlineSeconds: 600,"
+    spec = pod_spec(find(translated(load(job(pod, f"readinessProbe: {probe}")), time_scale=scale), "Job", "job"))
+    ready = spec["containers"][0]["readinessProbe"]
+    assert (ready["periodSeconds"], ready["initialDelaySeconds"]) == (period, delay)
+    assert (ready["timeoutSeconds"], ready["failureThreshold"]) == (9, 7)
     assert (spec["terminationGracePeriodSeconds"], spec["activeDeadlineSeconds"]) == (grace, deadline)
+
+
+@pytest.mark.parametrize("scale", [1, 60])
+def test_a_readiness_probe_that_states_no_period_has_the_clusters_own(load: Load, scale: float) -> None:
+    stack = load(job("", "readinessProbe: {exec: {command: [a]}, initialDelaySeconds: 0}"))
+    ready = pod_spec(find(translated(stack, time_scale=scale), "Job", "job"))["containers"][0]["readinessProbe"]
+    assert (ready["periodSeconds"], ready["initialDelaySeconds"]) == ({1: 10, 60: 1}[int(scale)], 0)
+
+
+@pytest.mark.parametrize("name", ["livenessProbe", "startupProbe"])
+@pytest.mark.parametrize(
+    "probe",
+    [
+        "{exec: {command: [a]}}",
+        "{httpGet: {port: 1}, initialDelaySeconds: 60, periodSeconds: 10, failureThreshold: 30, timeoutSeconds: 2}",
+    ],
+)
+def test_a_program_has_as_long_to_start_and_to_answer_as_its_manifest_gives_it(
+    load: Load, name: str, probe: str
+) -> None:
+    stack = load(job(f"initContainers: [{{name: first, image: a, {name}: {probe}}}],", f"{name}: {probe}"))
+    spec = pod_spec(find(translated(stack), "Job", "job"))
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert container[name] == yaml.safe_load(probe)
 
 
 def test_a_wait_of_nothing_and_one_that_is_not_stated_stay_so(load: Load) -> None:
@@ -221,6 +239,14 @@ def test_a_wait_of_nothing_and_one_that_is_not_stated_stay_so(load: Load) -> Non
     assert spec["terminationGracePeriodSeconds"] == 0
     assert "activeDeadlineSeconds" not in spec
     assert not [key for key in spec["containers"][0] if key.endswith("Probe")]
+
+
+def test_a_jobs_pods_are_there_to_be_seen_once_they_are_done(load: Load) -> None:
+    made = translated(load(job().replace("spec:\n", "spec:\n  ttlSecondsAfterFinished: 5\n", 1)))
+    assert "ttlSecondsAfterFinished" not in find(made, "Job", "job")["spec"]
+    why = "pods that were done would be gone before it was seen"
+    assert made.notes == (f"Job/job: ttlSecondsAfterFinished is left out, {why}",)
+    assert translated(load(job())).notes == ()
 
 
 GPU_JOB = job(
@@ -257,6 +283,19 @@ def test_real_devices_are_asked_for_as_the_manifest_does(load: Load) -> None:
     assert [volume["name"] for volume in spec["volumes"]] == ["own"]
     assert "SIMULATED_GPU" not in environment(main)
     assert made.notes == ()
+
+
+def test_only_a_cluster_of_the_harness_own_leaves_out_what_its_nodes_lack(load: Load) -> None:
+    labels = "{pod-security.kubernetes.io/enforce: restricted}"
+    namespace = f"{{apiVersion: v1, kind: Namespace, metadata: {{name: app, labels: {labels}}}}}"
+    stack = load(job("nodeSelector: {a: b},"), namespace)
+    made = translated(stack)
+    assert "a" not in pod_spec(find(made, "Job", "job"))["nodeSelector"]
+    assert find(made, "Namespace", "app")["metadata"]["labels"] == {MANAGED: "run-1"}
+    assert len(made.notes) == 2
+    lent = translated(stack, lent=("app",))
+    assert pod_spec(find(lent, "Job", "job"))["nodeSelector"] == {"a": "b"}
+    assert not [note for note in lent.notes if note.startswith("Job/job")]
 
 
 def test_namespaces_that_are_used_but_not_written_are_made_once(load: Load) -> None:

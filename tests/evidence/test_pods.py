@@ -20,9 +20,12 @@ class Environment:
         return self.states
 
 
-def container(pid: int | None, *, running: bool = True, name: str = "server") -> Mapping[str, Any]:
+def container(
+    pid: int | None, *, running: bool = True, name: str = "server", exit_code: int | None = 137, completes: bool = False
+) -> Mapping[str, Any]:
     where = {"pod": "inference-0", "namespace": "n", "workload": "inference", "container": name}
-    return {**where, "running": running, "pid": pid, "exit_code": None if running else 137}
+    code = None if running else exit_code
+    return {**where, "running": running, "pid": pid, "exit_code": code, "completes": completes}
 
 
 def seen(written: Written, *looks: list[Mapping[str, Any]] | None) -> list[tuple[str, Any]]:
@@ -61,3 +64,21 @@ def test_a_pod_that_is_gone_and_its_successor_are_events(written: Written) -> No
 def test_a_pod_that_appears_without_running_yet_is_no_event_until_it_does(written: Written) -> None:
     assert seen(written, [], [container(None, running=False)]) == []
     assert seen(written, [], [container(None, running=False)], [container(9)]) == [("pod", "started")]
+
+
+def test_a_start_is_the_first_only_of_a_container_that_never_ran_or_ended_before(written: Written) -> None:
+    waiting, ended = container(None, running=False, exit_code=None), container(None, running=False)
+    seen(written, [waiting], [container(7)], [ended], [container(9)])
+    assert [(event.data["status"], event.data["first"]) for event in written.events] == [
+        *(("started", True), ("exited", False), ("started", False)),
+    ]
+
+
+def test_one_that_had_ended_before_the_first_look_is_started_again(written: Written) -> None:
+    seen(written, [container(None, running=False, exit_code=1)], [container(9)])
+    assert [event.data["first"] for event in written.events] == [False]
+
+
+def test_whether_a_containers_work_has_an_end_is_told_with_what_it_ended_with(written: Written) -> None:
+    seen(written, [container(7, completes=True)], [container(None, running=False, exit_code=0, completes=True)])
+    assert [(event.data["completes"], event.data["exit_code"]) for event in written.events] == [(True, 0)]

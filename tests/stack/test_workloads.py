@@ -204,3 +204,55 @@ def test_sizes_are_whole_bytes_rounded_up(text: str | int, number: int) -> None:
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="need a quantity"):
         parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("spec", "pods"),
+    [
+        ({}, 1),
+        ({"parallelism": 3}, 3),
+        ({"parallelism": 3, "completions": 1}, 1),
+        ({"parallelism": 2, "completions": 5}, 2),
+        ({"parallelism": 0}, 0),
+        ({"parallelism": 3, "suspend": True}, 0),
+        ({"parallelism": 3, "suspend": False}, 3),
+    ],
+)
+def test_a_job_has_as_many_pods_as_its_controller_runs_at_a_time(
+    load: Any, make: Any, spec: dict[str, Any], pods: int
+) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "job:1"}]}}
+
+    def change(found: Manifests) -> None:
+        found["job"] = make("Job", "job", api="batch/v1", spec={**spec, "template": template})
+
+    assert next(one for one in load(change).workloads if one.name == "job").replicas == pods
+
+
+@pytest.mark.parametrize(
+    ("hook", "there"),
+    [
+        ("test", False),
+        ("test-success", False),
+        ("pre-delete, post-delete", False),
+        ("post-rollback", False),
+        ("pre-install,post-upgrade", True),
+        ("post-install, test", True),
+        ("", True),
+    ],
+)
+def test_what_helm_does_not_make_when_it_installs_is_not_there_and_named(
+    load: Any, make: Any, hook: str, there: bool
+) -> None:
+    def change(found: Manifests) -> None:
+        pod = make("Pod", "probe", api="v1", spec={"containers": [{"name": "main", "image": "probe:1"}]})
+        pod["metadata"]["annotations"] = {"helm.sh/hook": hook}
+        found["probe"] = pod
+
+    stack = load(change)
+    assert any(one.name == "probe" for one in stack.workloads) is there
+    assert any(one["metadata"]["name"] == "probe" for one in stack.documents) is there
+    assert [line for line in stack.unselected if line.startswith("Pod/probe: a Helm hook")] == [
+        line for line in stack.unselected if not there
+    ]
+    assert len(stack.unselected) == (0 if there else 1)

@@ -44,7 +44,7 @@ class Cluster:
         return cluster_exists(self.state)
 
     def container_states(self) -> list[dict[str, Any]]:
-        """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code.
+        """Every container of the stack: pod, namespace, workload, container, running, pid, exit_code, completes.
 
         ``pid`` is the container's own identity, another one after each start. A pod that is ending and of which nothing
         runs any more is gone: a cluster may need a minute until it says so, when volumes are slow to let go.
@@ -58,6 +58,7 @@ class Cluster:
                 "running": container.running and not pod.ending,
                 "pid": container.id[:12],
                 "exit_code": container.exit_code,
+                "completes": pod.spec.get("restartPolicy", "Always") != "Always",
             }
             for pod in self._pods()
             if not pod.ending or any(container.running for container in pod.containers)

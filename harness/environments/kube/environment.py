@@ -20,6 +20,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.kubelet_service import kubelet_endpoints
 from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.operator import choose_form
+from harness.environments.kube.placement import reaches_control_plane
 from harness.environments.kube.pods import list_pods
 from harness.environments.kube.readiness import diagnose, unready
 from harness.environments.kube.shared_gpu import make_gpu
@@ -140,7 +141,7 @@ class ClusterEnvironment:
         admin = self._source.open(self._state.namespaces, progress=progress, watch=watch)
         progress(f"the cluster is ready after {clock.now_s():.0f} s")
         try:
-            self._source.give(built, progress=progress)
+            self._source.give(built, everywhere=reaches_control_plane(self._stack.documents), progress=progress)
         finally:
             watch()
         notes = self._install(admin, progress)

@@ -98,7 +98,9 @@ class Installation:
         scale = self.state.time_scale
         return {
             "prometheus": render_prometheus(self.stack, None, time_scale=scale, discovery_url=discovery_url),
-            "alertmanager": render_alertmanager(self.stack, time_scale=scale, capture_url=capture, host_addresses={}),
+            "alertmanager": render_alertmanager(
+                self.stack, time_scale=scale, capture_url=capture, host_addresses={}, in_cluster=True
+            ),
         }
 
     def _image(self, name: str) -> tuple[str, bool]:

@@ -43,7 +43,7 @@ class ContextSource:
         progress(f"using the cluster of context {self.context}")
         return admin
 
-    def give(self, images: Sequence[str], *, progress: Progress) -> None:
+    def give(self, images: Sequence[str], *, everywhere: bool, progress: Progress) -> None:
         """Nothing can be given: nodes pull what they run, or have it."""
         if images:
             progress(f"{len(images)} images have to be on the cluster's nodes already: {', '.join(images)}")

@@ -78,11 +78,11 @@ class KindSource:
                 "if it was killed, `harness down` with its directory, or `harness down --kept` for the whole cluster"
             )
 
-    def give(self, images: Sequence[str], *, progress: Progress) -> None:
-        """Loads them into the nodes that take pods."""
-        workers = workers_of(self._kind.kubectl)
-        self._kind.load(images, nodes=workers)
-        progress(f"{len(images)} images are on {', '.join(workers)}")
+    def give(self, images: Sequence[str], *, everywhere: bool, progress: Progress) -> None:
+        """Loads them into the nodes."""
+        nodes = self._kind.nodes() if everywhere else workers_of(self._kind.kubectl)
+        self._kind.load(images, nodes=nodes)
+        progress(f"{len(images)} images are on {', '.join(nodes)}")
 
     def entry(self) -> str:
         """The port that the first node has on this machine."""

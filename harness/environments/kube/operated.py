@@ -22,7 +22,7 @@ def operated_objects(
     wanted_class: str | None = None,
     discovery_image: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The workload and the ConfigMap with its rendered configuration. Its pods run as nobody.
+    """The ConfigMap with its rendered configuration and, last, the workload. Its pods run as nobody.
 
     ``wanted_class``: the storage class its object names. ``discovery_image``: of the container that discovers targets
     for it; None where it does so itself.

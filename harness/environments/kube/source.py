@@ -48,8 +48,8 @@ class Source(Protocol):
     def open(self, namespaces: Sequence[str], *, progress: Progress, watch: Watch) -> Kubectl:
         """The cluster as somebody who may install. Raises HarnessError, InputError when it may not be used."""
 
-    def give(self, images: Sequence[str], *, progress: Progress) -> None:
-        """The cluster's nodes have these images of this machine's. Raises HarnessError."""
+    def give(self, images: Sequence[str], *, everywhere: bool, progress: Progress) -> None:
+        """All nodes, or unless ``everywhere`` those that take any pod, have these images. Raises HarnessError."""
 
     def entry(self) -> str:
         """``host:port`` on this machine that leads to a port of the nodes. Raises HarnessError where none does."""

@@ -10,6 +10,8 @@ from typing import Any
 from harness.environments.kube.confinement import confine
 from harness.environments.kube.kinds import OPERATOR_GROUP, lies_in_namespace
 from harness.environments.kube.operated import operated_objects
+from harness.environments.kube.placement import settle
+from harness.environments.kube.pod_settings import carry_settings
 from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
 from harness.environments.receiver import RECEIVER_LABEL
@@ -35,12 +37,14 @@ _NEVER_MADE = frozenset({"default", "kube-node-lease", "kube-public", "kube-syst
 _GPU_VOLUME = "harness-simulated-gpu"
 _GPU_MOUNT = "/run/simulated-gpu"
 _GPU_RESOURCES = "nvidia.com/"
-# Waits of a pod that a kubelet counts in whole seconds, one at least. A probe's timeout bounds real work: it stays.
 # Kubernetes' own, where a pod states none.
 _DEFAULT_GRACE_S = 30
-_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
-_PROBE_WAITS = ("periodSeconds", "initialDelaySeconds")
+# Waits of a pod that a kubelet counts in whole seconds, one at least. What bounds real work stays: a probe's timeout,
+# and all of a liveness or startup probe, which would kill for ever what has no time to start.
+_READINESS = "readinessProbe"
+_READINESS_WAITS = ("periodSeconds", "initialDelaySeconds")
 _POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
+_TTL = "ttlSecondsAfterFinished"
 # Kinds in the order in which they have to be there.
 _ORDER = ("Namespace", "StorageClass", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap")
 _LAST = (*_CONTROLLERS, "Pod")
@@ -87,16 +91,7 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     have = {_key(each) for each in objects}
     for workload in stack.workloads:
         if workload.operated and not additions.by_operator:
-            name = workload.containers[0].name
-            wanted = _wanted_class(stack, name)
-            _choose_class(wanted, f"{workload.kind}/{workload.name}", additions, notes)
-            objects += operated_objects(
-                workload,
-                rendered.get(name),
-                storage=additions.storage,
-                wanted_class=wanted,
-                discovery_image=additions.discovery_image if name == "prometheus" else None,
-            )
+            objects += _operated(workload, stack, rendered, additions, have, notes)
     made = () if additions.by_operator else stack.services
     objects += [_service(stack, each.namespace, each.name) for each in made if _missing(each, have)]
     receiver = next(each for each in stack.workloads if RECEIVER_LABEL.items() <= each.labels.items())
@@ -107,16 +102,43 @@ def translate(stack: Stack, rendered: Mapping[str, Rendered], additions: Additio
     objects += [_namespace(name) for name in sorted(_namespaces(objects) - named - _NEVER_MADE)]
     if additions.lent is not None:
         objects = list(confine(objects, additions.lent, notes))
+    else:
+        settle(objects, notes)
     for each in objects:
         _finish(each, additions)
     ordered = sorted(objects, key=_rank)
     return Translation(tuple(ordered), tuple(dict.fromkeys(notes)))
 
 
-def _wanted_class(stack: Stack, program: str) -> str | None:
+def _operated(
+    workload: Workload,
+    stack: Stack,
+    rendered: Mapping[str, Rendered],
+    additions: Additions,
+    have: set[tuple[str, str, str]],
+    notes: list[str],
+) -> list[dict[str, Any]]:
+    """What becomes of a Prometheus or Alertmanager object; ``have``: what is written down."""
+    program, title = workload.containers[0].name, f"{workload.kind}/{workload.name}"
+    written = stack.prometheus if program == "prometheus" else stack.alertmanager
+    wanted = _wanted_class(written)
+    _choose_class(wanted, title, additions, notes)
+    made = operated_objects(
+        workload,
+        rendered.get(program),
+        storage=additions.storage,
+        wanted_class=wanted,
+        discovery_image=additions.discovery_image if program == "prometheus" else None,
+    )
+    pod = made[-1]["spec"]["template"]["spec"]
+    missing = carry_settings(pod, written, lambda kind, name: (kind, workload.namespace, name) in have)
+    notes += [f"{title}: {each}" for each in missing]
+    return made
+
+
+def _wanted_class(written: Manifest) -> str | None:
     """The storage class the Prometheus or Alertmanager object names."""
-    spec = stack.prometheus if program == "prometheus" else stack.alertmanager
-    template = (spec.get("storage") or {}).get("volumeClaimTemplate") or {}
+    template = (written.get("storage") or {}).get("volumeClaimTemplate") or {}
     name = (template.get("spec") or {}).get("storageClassName")
     return str(name) if name else None
 
@@ -200,6 +222,8 @@ def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> 
     if kind in _WORKLOADS:
         spec = document["spec"] if kind == "Pod" else document["spec"]["template"]["spec"]
         _adapt_pod(spec, title, additions, notes)
+    if kind == "Job" and document["spec"].pop(_TTL, None) is not None:
+        notes.append(f"{title}: {_TTL} is left out, pods that were done would be gone before it was seen")
     for claim in _claims(document):
         wanted = claim.get("spec", {}).get("storageClassName")
         if wanted:
@@ -232,10 +256,10 @@ def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: li
 
 
 def _adapt_container(container: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
-    for probe in (container[name] for name in _PROBES if name in container):
-        probe.setdefault("periodSeconds", 10)
-        for key in _PROBE_WAITS:
-            _compress(probe, key, additions.time_scale)
+    if _READINESS in container:
+        container[_READINESS].setdefault("periodSeconds", 10)
+        for key in _READINESS_WAITS:
+            _compress(container[_READINESS], key, additions.time_scale)
     variables = {"TIME_SCALE": f"{additions.time_scale:g}", "PYTHONUNBUFFERED": "1", **additions.variables}
     if additions.gpu_dir is not None:
         variables["SIMULATED_GPU"] = f"{_GPU_MOUNT}/{additions.gpu_file}"

@@ -61,7 +61,7 @@ class LocalNode:
             raise HarnessError(f"the node's supervisor at {self.state.address} does not answer: {error}") from error
 
     def container_states(self) -> list[dict[str, Any]]:
-        """Every container: pod, namespace, workload, container, running, pid, exit_code."""
+        """Every container: pod, namespace, workload, container, running, pid, exit_code, completes."""
         states = {state.name: state for state in self.programs()}
         found = []
         for pod in self.state.pods:
@@ -76,6 +76,7 @@ class LocalNode:
                         "running": state.state in ("RUNNING", "STARTING"),
                         "pid": state.pid,
                         "exit_code": state.exit_code,
+                        "completes": pod.completes,
                     }
                 )
         return found

@@ -106,7 +106,8 @@ class SupervisorClient:
                 name=info["name"],
                 state=info["statename"],
                 pid=info["pid"] or None,
-                exit_code=info["exitstatus"] if info["stop"] else None,
+                # Of one that ended within a second of its start, supervisord keeps no status, and says 0.
+                exit_code=info["exitstatus"] if info["stop"] and info["statename"] != "BACKOFF" else None,
                 description=info["description"] or info["spawnerr"],
             )
             for info in sorted(infos, key=lambda info: str(info["name"]))

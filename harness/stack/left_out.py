@@ -39,7 +39,7 @@ def left_out(written: Mapping[str, Any], spec: type[OperatedSpec], *, in_cluster
 
 
 def _says_something(key: str, value: Any) -> bool:
-    """Whether leaving it out makes a difference. What is empty says nothing; only a selector then selects everything."""
+    """Whether leaving it out makes a difference. What is empty says nothing, but for selectors."""
     if key == "shards":
         return bool(value != 1)
     return bool(value) or key.endswith("Selector") or (value is False and key in _TRUE_UNLESS_SAID)

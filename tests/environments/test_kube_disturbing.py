@@ -39,7 +39,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def cluster(api: FakeApi, tmp_path: Path) -> Cluster:
-    return Cluster(replace(state(tmp_path), namespaces=("a",), proxy=api.url))
+    return Cluster(replace(state(tmp_path), run_dir=str(tmp_path / "run-1"), namespaces=("a",), proxy=api.url))
 
 
 def pod_of(deployment: str, number: int, **changes: Any) -> dict[str, Any]:

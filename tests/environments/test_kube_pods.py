@@ -14,6 +14,7 @@ import pytest
 
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.pods import ClusterPod, list_pods, read_pod
+from harness.environments.kube.vocabulary import MANAGED
 from harness.errors import HarnessError
 from tests.environments.test_kube_state import whole
 
@@ -88,7 +89,7 @@ def raw_pod(name: str, *, namespace: str = "n", owner: tuple[str, str] | None = 
         "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [status_of("main")],
     }
-    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "labels": {"app": "a"}}
+    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "labels": {"app": "a", MANAGED: "run-1"}}
     return {
         "metadata": {
             **metadata,
@@ -136,7 +137,7 @@ def test_a_running_pod_is_read_whole() -> None:
     assert (found.namespace, found.name, found.uid, found.node, found.phase) == (
         *("n", "p", "uid-p", "node-1", "Running"),
     )
-    assert (found.ready, found.ending, found.labels) == (True, False, {"app": "a"})
+    assert (found.ready, found.ending, found.labels) == (True, False, {"app": "a", MANAGED: "run-1"})
     (container,) = found.containers
     assert (container.name, container.id, container.running) == ("main", f"{1:064x}", True)
     assert (container.exit_code, container.waiting) == (None, "")
@@ -250,5 +251,5 @@ def test_the_work_of_a_pod_that_is_not_always_restarted_has_an_end(
 ) -> None:
     job = raw_pod("w-1", owner=("Job", "w"), spec={"restartPolicy": policy})
     api.lists("/api/v1/namespaces/n/pods", job)
-    (state,) = Cluster(replace(whole(tmp_path), proxy=api.url, namespaces=("n",))).container_states()
+    (state,) = Cluster(replace(whole(tmp_path / "run-1"), proxy=api.url, namespaces=("n",))).container_states()
     assert (state["pod"], state["workload"], state["running"], state["completes"]) == ("w-1", "w", True, completes)

@@ -14,7 +14,8 @@ from harness.stack.discovery import Where, pods_behind, target_port
 from harness.stack.left_out import left_out
 from harness.stack.objects import Rendered, ScrapeEndpoint, Stack
 from harness.stack.operator_manifests import AlertmanagerEndpoint, PrometheusSpec
-from harness.stack.promql import compress_promql, incompressible
+from harness.stack.promql import compress_promql
+from harness.stack.promql_clock import incompressible
 
 _UNSCRAPED = "nothing is scraped, its Services select no pods and only a cluster has what is behind them"
 

@@ -1,10 +1,10 @@
-"""PromQL read for its time: durations compressed, how far back it looks, and what cannot be compressed."""
+"""PromQL read for its time: durations compressed, how far back it looks, what it selects and compares."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -31,17 +31,14 @@ _TOKEN = re.compile(
     |(?P<word>[A-Za-z_:][\w:]*)|(?P<number>\d[\w.]*|\.\d[\w.]*)|(?P<space>\s+)|(?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_CALENDAR = frozenset(
-    {"hour", "minute", "month", "year", "day_of_month", "day_of_week", "day_of_year", "days_in_month"}
-)
-_COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
-_SET_OPERATIONS = frozenset({"and", "or", "unless"})
+COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+SET_OPERATIONS = frozenset({"and", "or", "unless"})
 _COUNTING = frozenset({"changes", "count_over_time", "increase", "resets", "sum_over_time"})
 
 
 def check_promql(expr: str) -> None:
     """Raises ValueError, with the problem, when the text is no PromQL expression."""
-    _parse(expr)
+    parse(expr)
 
 
 def compress_promql(expr: str, time_scale: float) -> str:
@@ -53,7 +50,7 @@ def compress_promql(expr: str, time_scale: float) -> str:
     as a duration is written as a duration, since Prometheus 2 knows no other. Raises ValueError when the
     text is no PromQL.
     """
-    before = _parse(expr)
+    before = parse(expr)
     pieces: list[str] = []
     depth = 0
     offset_open = False
@@ -76,35 +73,16 @@ def compress_promql(expr: str, time_scale: float) -> str:
         elif kind not in ("space", "comment") and not (kind == "sign" and text in "+-"):
             offset_open = False
     compressed = "".join(pieces)
-    if _shape(before, time_scale) != _shape(_parse(compressed), 1):
+    if _shape(before, time_scale) != _shape(parse(compressed), 1):
         raise HarnessError(f"compressing {expr!r} by {time_scale:g} gave {compressed!r}, which means something else")
     return compressed
-
-
-def incompressible(expr: str, clocks: Collection[str] = ()) -> tuple[str, ...]:
-    """Why compressing the expression would change its meaning; empty when it would not.
-
-    Seconds written as plain numbers and the calendar do not shrink with the durations around them. ``clocks``: metrics
-    whose values were read from the clock by a rule that recorded them.
-    """
-    reasons: list[str] = []
-    for node in _nodes(_parse(expr)):
-        if isinstance(node, ast.BinaryExpr):
-            reasons += _clock_arithmetic(node, clocks)
-        if isinstance(node, ast.Call) and node.func.name in _CALENDAR:
-            reasons.append(f"reads the calendar with {node.func.name}()")
-        if isinstance(node, ast.Call) and node.func.name == "predict_linear":
-            reasons.append(f"predicts {node.args[1].prettify()} s ahead with predict_linear()")
-        if isinstance(node, ast.VectorSelector | ast.SubqueryExpr) and _fixed_time(node.at):
-            reasons.append(f"reads at a fixed time ({node.at})")
-    return tuple(dict.fromkeys(reasons))
 
 
 def lookback_s(expr: str) -> float:
     """How far back the expression reads, in seconds: ranges, subqueries and offsets along a branch added
     up, the furthest branch. An instant selector reads at the evaluation itself: 0.
     """
-    return max(0.0, _lookback(_parse(expr)))
+    return max(0.0, _lookback(parse(expr)))
 
 
 def counts_over_s(expr: str) -> float:
@@ -113,22 +91,8 @@ def counts_over_s(expr: str) -> float:
 
     What happens later is added to what is still in the range; a rate or a maximum does not add up in this way.
     """
-    calls = [node for node in _nodes(_parse(expr)) if isinstance(node, ast.Call) and node.func.name in _COUNTING]
+    calls = [node for node in nodes(parse(expr)) if isinstance(node, ast.Call) and node.func.name in _COUNTING]
     return max((_lookback(call) for call in calls), default=0.0)
-
-
-def reads_clock(expr: str) -> bool:
-    """Whether the expression calculates with the time it is evaluated at, or that of its samples."""
-    return _clock_in(_parse(expr), ()) is not None
-
-
-def is_constant(expr: str) -> bool:
-    """Whether the expression reads neither series nor the clock: it is always the same."""
-    clocks = {"time", *_CALENDAR}
-    return not any(
-        isinstance(node, ast.VectorSelector) or (isinstance(node, ast.Call) and node.func.name in clocks)
-        for node in _nodes(_parse(expr))
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +107,7 @@ class Selection:
 
 def selections_of(expr: str) -> tuple[Selection, ...]:
     """What each selector of the expression asks for, in their order."""
-    return tuple(_selection(node) for node in _nodes(_parse(expr)) if isinstance(node, ast.VectorSelector))
+    return tuple(selection(node) for node in nodes(parse(expr)) if isinstance(node, ast.VectorSelector))
 
 
 def metrics_of(expr: str) -> tuple[str, ...]:
@@ -151,7 +115,8 @@ def metrics_of(expr: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.metric for each in selections_of(expr) if each.metric is not None))
 
 
-def _selection(node: Any) -> Selection:
+def selection(node: Any) -> Selection:
+    """What a node that is a selector asks for."""
     equal = {m.name: m.value for m in node.matchers.matchers if m.op == ast.MatchOp.Equal}
     named = equal.pop("__name__", None)
     return Selection(node.name or named, equal)
@@ -160,8 +125,8 @@ def _selection(node: Any) -> Selection:
 def thresholds(expr: str) -> tuple[float, ...]:
     """The plain numbers the expression compares something with, in their order; none where it compares with none."""
     found = []
-    for node in _nodes(_parse(expr)):
-        if isinstance(node, ast.BinaryExpr) and str(node.op) in _COMPARISONS:
+    for node in nodes(parse(expr)):
+        if isinstance(node, ast.BinaryExpr) and str(node.op) in COMPARISONS:
             sides = [_unwrapped(side) for side in (node.lhs, node.rhs)]
             found += [float(side.val) for side in sides if isinstance(side, ast.NumberLiteral)]
     return tuple(found)
@@ -173,10 +138,10 @@ def comparison(expr: str) -> tuple[str, float] | None:
     Of several, joined by ``and``, ``or`` or ``unless``, the first: it is what the rule is about. ``bool`` and the side
     the number stands on make no difference.
     """
-    node = _unwrapped(_parse(expr))
-    while isinstance(node, ast.BinaryExpr) and str(node.op) in _SET_OPERATIONS:
+    node = _unwrapped(parse(expr))
+    while isinstance(node, ast.BinaryExpr) and str(node.op) in SET_OPERATIONS:
         node = _unwrapped(node.lhs)
-    if not isinstance(node, ast.BinaryExpr) or str(node.op) not in _COMPARISONS:
+    if not isinstance(node, ast.BinaryExpr) or str(node.op) not in COMPARISONS:
         return None
     for side, other in ((node.rhs, node.lhs), (node.lhs, node.rhs)):
         limit = _constant(_unwrapped(side))
@@ -200,7 +165,8 @@ def _unwrapped(node: Any) -> Any:
     return node
 
 
-def _parse(expr: str) -> Any:
+def parse(expr: str) -> Any:
+    """The expression's tree. Raises ValueError, with the problem, when the text is no PromQL expression."""
     try:
         return ast.parse(_without_raw_strings(expr))
     except ValueError as error:
@@ -228,39 +194,6 @@ def _compressed(text: str, time_scale: float) -> str:
     return "0s" if seconds == 0 else format_duration(max(0.001, seconds / time_scale))
 
 
-def _clock_arithmetic(node: Any, clocks: Collection[str]) -> Iterator[str]:
-    operation = str(node.op)
-    if operation in _SET_OPERATIONS:
-        return
-    for side, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
-        clock = _clock_in(side, clocks)
-        if clock is None or _clock_in(other, clocks) is not None:
-            continue
-        if operation in _COMPARISONS:
-            yield f"compares {clock} with {other.prettify()}"
-        elif _is_number(other):
-            yield f"calculates {clock} {operation} {other.prettify()}"
-
-
-def _clock_in(node: Any, clocks: Collection[str]) -> str | None:
-    for inner in _nodes(node):
-        if isinstance(inner, ast.VectorSelector) and _selection(inner).metric in clocks:
-            return str(_selection(inner).metric)
-        if isinstance(inner, ast.Call) and inner.func.name in ("time", "timestamp"):
-            return f"{inner.func.name}()"
-    return None
-
-
-def _is_number(node: Any) -> bool:
-    return all(
-        isinstance(inner, ast.NumberLiteral | ast.ParenExpr | ast.UnaryExpr | ast.BinaryExpr) for inner in _nodes(node)
-    )
-
-
-def _fixed_time(at: Any) -> bool:
-    return at is not None and at.type == ast.AtModifierType.At
-
-
 def _children(node: Any) -> list[Any]:
     if isinstance(node, ast.BinaryExpr):
         return [node.lhs, node.rhs]
@@ -275,10 +208,11 @@ def _children(node: Any) -> list[Any]:
     return []
 
 
-def _nodes(node: Any) -> Iterator[Any]:
+def nodes(node: Any) -> Iterator[Any]:
+    """The node and all below it, from above, in their order."""
     yield node
     for child in _children(node):
-        yield from _nodes(child)
+        yield from nodes(child)
 
 
 def _lookback(node: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.stack import promql
+from harness.stack import promql, promql_clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def counts_over_s(expr: str, recordings: Recordings) -> float:
 def incompressible(expr: str, recordings: Recordings) -> tuple[str, ...]:
     """Why compressing it, or a rule it reads, would change its meaning; empty when it would not."""
     through = read_through(expr, recordings)
-    clocks = [name for name in recordings if any(map(promql.reads_clock, read_through(name, recordings)))]
-    return tuple(dict.fromkeys(reason for each in through for reason in promql.incompressible(each, clocks)))
+    clocks = [name for name in recordings if any(map(promql_clock.reads_clock, read_through(name, recordings)))]
+    return tuple(dict.fromkeys(reason for each in through for reason in promql_clock.incompressible(each, clocks)))
 
 
 def _behind(expr: str, recordings: Recordings) -> Iterator[Recording]:

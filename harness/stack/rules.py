@@ -14,7 +14,8 @@ from harness.stack.inventory import Found, Inventory
 from harness.stack.objects import ScrapeEndpoint
 from harness.stack.operator_manifests import PrometheusManifest, PrometheusRuleManifest, RuleFields, RuleGroup
 from harness.stack.places import Place
-from harness.stack.promql import comparison, is_constant, metrics_of
+from harness.stack.promql import comparison, metrics_of
+from harness.stack.promql_clock import is_constant
 from harness.stack.recordings import Recording
 from harness.stack.scraped import scrape_interval_s
 from harness.stack.selection import Choice, choose

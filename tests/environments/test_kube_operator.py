@@ -33,11 +33,20 @@ def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., For
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    def decide(stack: Stack, *, kinds: tuple[str, ...] = KINDS, running: int = 1, time_scale: float = 1.0) -> Form:
+    def decide(
+        stack: Stack,
+        *,
+        kinds: tuple[str, ...] = KINDS,
+        running: int = 1,
+        time_scale: float = 1.0,
+        discovers: bool = True,
+    ) -> Form:
         (tmp_path / "kinds").write_text("".join(f"{kind}.monitoring.coreos.com\n" for kind in kinds))
         found = {"items": [{"status": {"availableReplicas": running}}] if running else [{"status": {}}]}
         (tmp_path / "deployments").write_text(json.dumps(found))
-        return choose_form(Kubectl(tmp_path / "kubeconfig", "c"), stack, time_scale=time_scale)
+        return choose_form(
+            Kubectl(tmp_path / "kubeconfig", "c"), stack, time_scale=time_scale, discovers=lambda: discovers
+        )
 
     return decide
 
@@ -69,6 +78,12 @@ def test_compressed_durations_are_rendered(choose: Callable[..., Form], stack: S
     form = choose(stack, time_scale=60.0)
     assert not form.by_operator
     assert "--time-scale 1" in form.why
+
+
+def test_a_prometheus_that_cannot_discover_is_none_for_an_operator(choose: Callable[..., Form], stack: Stack) -> None:
+    form = choose(stack, discovers=False)
+    assert not form.by_operator
+    assert "lacks the Kubernetes discovery" in form.why
 
 
 def test_nobody_outside_is_notified_by_a_test(choose: Callable[..., Form], stack: Stack) -> None:

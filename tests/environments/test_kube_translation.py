@@ -519,6 +519,18 @@ def test_all_pods_and_claims_are_labelled_whoever_makes_them(shipped: Stack) -> 
     assert {each["metadata"]["labels"][MANAGED] for each in claims} == {"run-1"}
 
 
+def test_an_operators_objects_get_the_images_and_the_storage_class_of_this_place(shipped: Stack) -> None:
+    made = translated(shipped, by_operator=True)
+    prometheus = find(made, "Prometheus", "model-monitoring")["spec"]
+    rendered = find(translated(shipped), "StatefulSet", "prometheus-model-monitoring")["spec"]
+    assert prometheus["image"] == rendered["template"]["spec"]["containers"][0]["image"]
+    assert prometheus["image"] != shipped.prometheus["image"]
+    (claim,) = rendered["volumeClaimTemplates"]
+    chosen = prometheus["storage"]["volumeClaimTemplate"]["spec"]["storageClassName"]
+    assert chosen == claim["spec"]["storageClassName"]
+    assert "there is no storage class fast-ssd here" in " ".join(made.notes)
+
+
 @pytest.mark.parametrize("written", ["", "podMetadata: null", "podMetadata: {labels: {team: a}, annotations: {b: c}}"])
 def test_an_operators_pods_keep_what_is_said_of_them(tmp_path: Path, written: str) -> None:
     (tmp_path / "p.yaml").write_text(PROMETHEUS.replace("spec: {}", f"spec: {{{written}}}"), encoding="utf-8")

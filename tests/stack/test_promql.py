@@ -13,13 +13,12 @@ from harness.stack.promql import (
     check_promql,
     comparison,
     counts_over_s,
-    incompressible,
-    is_constant,
     lookback_s,
     metrics_of,
     selections_of,
     thresholds,
 )
+from harness.stack.promql_clock import incompressible, is_constant
 
 
 @pytest.mark.parametrize(

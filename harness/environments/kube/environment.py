@@ -173,7 +173,9 @@ class ClusterEnvironment:
         """The stack and the harness's account are in the cluster, and the API can be read from here. The result is what
         was changed or left out for it."""
         installation = self._installation()
-        form = choose_form(admin, self._stack, time_scale=self._state.time_scale)
+        form = choose_form(
+            admin, self._stack, time_scale=self._state.time_scale, discovers=installation.discovers_itself
+        )
         progress(form.why)
         discovers = form.by_operator or installation.discovers_itself()
         existing = EVERY_CLUSTERS if self._state.lent else _names(admin.get("namespaces"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.environments.kube.kubectl import Kubectl
@@ -21,12 +22,13 @@ class Form:
     why: str
 
 
-def choose_form(admin: Kubectl, stack: Stack, *, time_scale: float) -> Form:
+def choose_form(admin: Kubectl, stack: Stack, *, time_scale: float, discovers: Callable[[], bool]) -> Form:
     """How a stack's monitoring objects get into this cluster; the one place that decides it.
 
     As they are where the operator's kinds and a running controller are there, unless that would change nothing of what
-    the run needs changed: durations that are compressed, and notifications that would leave the cluster. Raises
-    HarnessError when the cluster cannot be asked.
+    the run needs changed: durations that are compressed, and notifications that would leave the cluster. ``discovers``:
+    whether the image of Prometheus can discover targets as the operator configures it. Raises HarnessError when the
+    cluster cannot be asked.
     """
     missing = _missing_kinds(admin)
     if missing:
@@ -38,6 +40,8 @@ def choose_form(admin: Kubectl, stack: Stack, *, time_scale: float) -> Form:
     leaving = sorted({receiver.name for receiver in stack.spec.receivers if receiver.captured})
     if leaving:
         return _rendered(f"it would notify people outside the cluster: {', '.join(leaving)}")
+    if not discovers():
+        return _rendered("its image of Prometheus lacks the Kubernetes discovery that the operator configures")
     return Form(True, "the Prometheus operator of the cluster makes Prometheus and Alertmanager of their objects")
 
 

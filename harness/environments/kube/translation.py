@@ -241,7 +241,11 @@ def _choose_class(wanted: str | None, title: str, additions: Additions, notes: l
 def _claims(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if document["kind"] == "PersistentVolumeClaim":
         yield document
-    yield from document.get("spec", {}).get("volumeClaimTemplates", []) if document["kind"] == "StatefulSet" else []
+    if document["kind"] == "StatefulSet":
+        yield from document["spec"].get("volumeClaimTemplates", [])
+    elif document["kind"] in _OPERATED:
+        claim = (document["spec"].get("storage") or {}).get("volumeClaimTemplate")
+        yield from [claim] if claim else []
 
 
 def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
@@ -283,19 +287,26 @@ def _compress(holder: dict[str, Any], key: str, time_scale: float) -> None:
 
 def _finish(each: dict[str, Any], additions: Additions) -> None:
     """What every object of a run gets, whoever wrote it: the run's label, also on all that a controller makes of it,
-    which has to be found by it too; and the images of this place.
+    which has to be found by it too; and the images of this place. Where an operator's object names none, the operator
+    decides.
     """
     for made in (each, *_made_of(each)):
         metadata = made.setdefault("metadata", {})
         metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED: additions.run}
-    if each["kind"] not in _WORKLOADS:
-        return
-    spec = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]
-    for container in (*spec.get("initContainers", []), *spec["containers"]):
+    for container in _with_images(each):
         reference, pull = additions.image(container["image"])
         container["image"] = reference
         if not pull:
             container["imagePullPolicy"] = "Never"
+
+
+def _with_images(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Wherever an object names an image, ``imagePullPolicy`` being beside it."""
+    if each["kind"] in _WORKLOADS:
+        spec = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]
+        yield from (*spec.get("initContainers", []), *spec["containers"])
+    elif each["kind"] in _OPERATED and each["spec"].get("image"):
+        yield each["spec"]
 
 
 def _made_of(each: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.checks.bounds import AlertBounds, alert_bounds
-from harness.checks.window import alert_histories
+from harness.checks.window import AlertHistory
 from harness.model import Event
 from harness.spec import AlertSpec, Route, Spec
 
 _NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
 
 
-def notified(events: Sequence[Event], name: str, status: str, *, muted: bool = False) -> bool:
+def notified(
+    histories: Iterable[AlertHistory], events: Sequence[Event], name: str, status: str, *, muted: bool = False
+) -> bool:
     """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
 
-    For a resolution also alerts that only were pending must be inactive again. Of a ``muted`` alert nobody is told.
+    ``histories``: those of the events. For a resolution also alerts that only were pending must be inactive again. Of a
+    ``muted`` alert nobody is told.
     """
     fired = 0
-    for history in alert_histories(events):
+    for history in histories:
         if history.name != name:
             continue
         last = history.changes[-1]

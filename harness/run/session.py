@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.checks.bounds import AlertBounds
 from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
-from harness.checks.window import alert_histories
+from harness.checks.window import AlertHistory, alert_histories
 from harness.clock import DeadlineExceeded, wait_until
 from harness.errors import HarnessError
 from harness.evidence.deliveries import DeliveryCollector
@@ -56,6 +56,8 @@ class Session:
         self.silences: tuple[Expectation, ...] = ()
         self.muted: set[str] = set()
         self._since = 0
+        self._histories_of = (0, 0)
+        self._known: tuple[AlertHistory, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -138,7 +140,7 @@ class Session:
 
         def due() -> bool:
             now_s = self.timeline.clock.now_s()
-            lasting = (h.state_at(now_s) for h in alert_histories(self._events()) if h.name == name)
+            lasting = (h.state_at(now_s) for h in self._histories() if h.name == name)
             return any(s is not None and s.state == "firing" and now_s - s.at_s > notice_s for s in lasting)
 
         self.wait_for(due, self.notice_bound_s([name]))
@@ -149,7 +151,7 @@ class Session:
         An alert that counts what happened counts no more of it then: it would add that to what is done next.
         """
         self.wait(at_least_s)
-        names = {history.name for history in alert_histories(self._events()) if history.name in self._ordinary()}
+        names = {history.name for history in self._histories() if history.name in self._ordinary()}
         rules = [rule for name in names for rule in self.spec.alert(name)]
         bounds = [bound for rule in rules for bound in self._bounds(rule)]
         bound_s = max((bound.inactive_s + bound.resolved_notice_s for bound in bounds), default=0.0)
@@ -206,7 +208,15 @@ class Session:
             return
 
     def _notified(self, name: str, status: str) -> bool:
-        return notified(self._events(), name, status, muted=name in self.muted)
+        return notified(self._histories(), self._events(), name, status, muted=name in self.muted)
+
+    def _histories(self) -> tuple[AlertHistory, ...]:
+        """What the alerts did since the experiment began; made anew only where something was recorded since the last
+        look, for a wait looks ten times a second."""
+        events = self._events()
+        if (self._since, len(events)) != self._histories_of:
+            self._histories_of, self._known = (self._since, len(events)), alert_histories(events)
+        return self._known
 
     def _events(self) -> tuple[Event, ...]:
         return self.timeline.events(self._since)

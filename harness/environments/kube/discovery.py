@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+from harness.direct import direct_session
 from harness.environments.kube.discovered import endpoint_targets, pod_targets
 
 PORT = 9190
@@ -41,6 +42,8 @@ class Discovery:
         self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
+        # Kept open: every connection anew would cost the API server, and this node, more than what is asked.
+        self._session = direct_session()
 
     def targets(self, role: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
         """The targets of a role, ``endpoints`` or ``pod``; without namespaces of all of them.
@@ -77,7 +80,7 @@ class Discovery:
         seen_s, items = self._seen.get(url, (float("-inf"), []))
         if time.monotonic() - seen_s > self._fresh_s:
             token = (self._account / "token").read_text(encoding="utf-8")
-            answer = requests.get(
+            answer = self._session.get(
                 url,
                 headers={"Authorization": f"Bearer {token}"},
                 verify=str(self._account / "ca.crt"),

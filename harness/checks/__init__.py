@@ -46,7 +46,7 @@ def check_phase(
         return (_not_run(phase, reasons.get(phase)),)
     excused = tuple(alert.name for alert in incompressible_alerts(spec, time_scale=time_scale))
     if experiment is None:
-        results = check_baseline(window, spec, allowed=excused)
+        results = check_baseline(window, spec, allowed=excused, time_scale=time_scale)
     else:
         experiment = replace(experiment, allowed_alerts=(*experiment.allowed_alerts, *excused))
         results = check_experiment(experiment, window, spec, time_scale=time_scale)

@@ -11,27 +11,41 @@ from harness.checks.window import Window, alert_histories
 from harness.model import CheckResult, Event, Verdict
 from harness.spec import Spec
 
+# What Prometheus says of a scrape that took longer than its timeout (net/http and context of Go's library).
+_TIMED_OUT = ("deadline exceeded", "Timeout exceeded")
 
-def check_baseline(window: Window, spec: Spec, *, allowed: Sequence[str] = ()) -> Iterator[CheckResult]:
+
+def check_baseline(
+    window: Window, spec: Spec, *, allowed: Sequence[str] = (), time_scale: float
+) -> Iterator[CheckResult]:
     """That no alert fires, every target answers, every heartbeat reaches its receiver, and the record is whole."""
     yield check_quiet(window, spec, expected=(), allowed=allowed)
-    yield _targets(window)
+    yield _targets(window, time_scale)
     for alert in sorted(heartbeats(spec)):
         yield _heartbeat(window, spec, alert)
     yield check_undisturbed(window, disturbed=False)
     yield from check_record(window, spec)
 
 
-def _targets(window: Window) -> CheckResult:
-    """Prometheus's own view of the targets that it has at the end of the window: one that was not scraped yet was not
-    seen, and one that is no longer discovered is none."""
+def _targets(window: Window, time_scale: float) -> CheckResult:
+    """Prometheus's own view of the targets that it has at the end of the window.
+
+    One that was not scraped yet was not seen, and one that is no longer discovered is none. One that did not answer in
+    the time a compressed scrape interval leaves was not seen either: with the stack's own timeout it may be up.
+    """
     last = {(e.name, e.data["instance"]): e for e in window.events if e.kind == "target" and e.t_s < window.end_s}
     had = {key: event for key, event in sorted(last.items()) if event.data["health"] != "gone"}
     unseen = {key: event for key, event in had.items() if event.data["health"] == "unknown"}
-    down = {key: event for key, event in had.items() if event.data["health"] not in ("up", "unknown")}
+    late = {key: event for key, event in had.items() if time_scale != 1 and _timed_out(event)}
+    seen = {key: event for key, event in had.items() if key not in unseen.keys() | late.keys()}
+    down = {key: event for key, event in seen.items() if event.data["health"] != "up"}
     if down:
         named = (f"{pool} {instance}: {event.data.get('error')}" for (pool, instance), event in down.items())
         summary, verdict = f"down: {'; '.join(named)}", Verdict.FAIL
+    elif late:
+        named = (f"{pool} {instance}" for pool, instance in late)
+        why = f"no answer in the time that time scale {time_scale:g} leaves a scrape; a smaller one leaves more"
+        summary, verdict = f"{why}: {'; '.join(named)}", Verdict.UNKNOWN
     elif unseen:
         named = (f"{pool} {instance}" for pool, instance in unseen)
         summary, verdict = f"not scraped yet: {'; '.join(named)}", Verdict.UNKNOWN
@@ -39,8 +53,12 @@ def _targets(window: Window) -> CheckResult:
         summary, verdict = "Prometheus has no targets", Verdict.UNKNOWN
     else:
         summary, verdict = f"all {len(had)} targets answer", Verdict.PASS
-    evidence = tuple(event.seq for event in (down or unseen).values())
+    evidence = tuple(event.seq for event in (down or late or unseen).values())
     return CheckResult(window.name, "targets: up", verdict, len(down), 0, "targets down", summary, evidence)
+
+
+def _timed_out(event: Event) -> bool:
+    return event.data["health"] == "down" and any(each in str(event.data.get("error")) for each in _TIMED_OUT)
 
 
 def _heartbeat(window: Window, spec: Spec, alert: str) -> CheckResult:

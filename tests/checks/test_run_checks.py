@@ -107,6 +107,15 @@ class TestBaseline:
         scraped.add(9.0, "target", "pool", instance="b:1", health="up", error="")
         assert judged(scraped).verdict("targets: up", "baseline") is PASS
 
+    @pytest.mark.parametrize("error", ['Get "http://a:1/": context deadline exceeded', "Client.Timeout exceeded"])
+    def test_a_target_too_slow_for_a_compressed_interval_was_not_seen(self, error: str) -> None:
+        late = passing().add(8.0, "target", "pool", instance="b:1", health="down", error=error)
+        result = judged(late, scale=60.0).of("targets: up", "baseline")
+        assert (result.verdict, "a smaller one leaves more" in result.summary) == (UNKNOWN, True)
+        assert judged(late).verdict("targets: up", "baseline") is FAIL
+        late.add(8.0, "target", "pool", instance="c:1", health="down", error="refused")
+        assert judged(late, scale=60.0).verdict("targets: up", "baseline") is FAIL
+
     def test_a_target_that_is_no_longer_discovered_is_none(self) -> None:
         gone = passing().add(7.0, "target", "pool", instance="b:1", health="down", error="refused")
         gone.add(8.0, "target", "pool", instance="b:1", health="gone", error="")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import ClusterRunner
+from tests.cluster.conftest import HALF_SPEED, ClusterRunner
 from tests.cluster.twins import TWINS
 from tests.e2e.conftest import CHECKOUT, Outcome, Runner
 from tests.e2e.test_sabotage import BATCHES
@@ -35,7 +35,7 @@ def test_the_same_experiments_pass_under_several_workers_and_nothing_is_left(
     runner: ClusterRunner, cluster_before: Objects
 ) -> None:
     three = ("gpu-overheats.yaml", "model-volume-full.yaml", "learning-rate-too-high.yaml")
-    outcome = runner.in_cluster("--load-workers", "2", experiments=three)
+    outcome = runner.in_cluster("--load-workers", "2", *HALF_SPEED, experiments=three)
     short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
     assert (outcome.code, short) == (0, []), outcome.out + outcome.err
     assert outcome.result["environment"] == "kind"
@@ -103,7 +103,7 @@ def test_what_a_killed_run_left_is_healed_by_another_process_and_taken_down(
 ) -> None:
     run_dir = runner.root / "run"
     chosen = ("--experiments", str(CHECKOUT / "experiments" / "model-volume-full.yaml"))
-    process = runner.start("certify", *runner.where(), *chosen, "--report", str(run_dir))
+    process = runner.start("certify", *runner.where(), *HALF_SPEED, *chosen, "--report", str(run_dir))
     wait_for_fault(process, run_dir / "timeline.jsonl")
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=20)
@@ -141,7 +141,7 @@ def test_a_stack_that_never_becomes_ready_is_a_fail_that_says_why(
 def test_interrupted_it_leaves_nothing(runner: ClusterRunner, cluster_before: Objects) -> None:
     run_dir = runner.root / "run"
     chosen = ("--experiments", str(CHECKOUT / "experiments" / "gpu-overheats.yaml"))
-    process = runner.start("certify", *runner.where(), *chosen, "--report", str(run_dir))
+    process = runner.start("certify", *runner.where(), *HALF_SPEED, *chosen, "--report", str(run_dir))
     wait_for_fault(process, run_dir / "timeline.jsonl")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)

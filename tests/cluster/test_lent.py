@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import ClusterRunner
+from tests.cluster.conftest import HALF_SPEED, ClusterRunner
 
 pytestmark = pytest.mark.cluster
 
@@ -34,7 +34,8 @@ def namespaces(runner: ClusterRunner, cluster_before: Objects) -> Iterator[None]
 @pytest.mark.usefixtures("namespaces")
 def test_it_passes_in_the_namespaces_it_was_lent_and_leaves_them_as_they_were(runner: ClusterRunner) -> None:
     before = runner.objects()
-    outcome = runner.certify(*lent(runner), experiments=("model-volume-full.yaml", "learning-rate-too-high.yaml"))
+    experiments = ("model-volume-full.yaml", "learning-rate-too-high.yaml")
+    outcome = runner.certify(*lent(runner), *HALF_SPEED, experiments=experiments)
     short = [each for each in outcome.result["results"] if each["verdict"] != "PASS"]
     assert (outcome.code, short) == (0, []), outcome.out + outcome.err
     assert any("RoleBinding in each namespace" in note for note in outcome.result["not_exercised"])

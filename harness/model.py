@@ -126,6 +126,7 @@ class RunResult:
     stack: Mapping[str, str]  # "path" and "sha256"
     experiments: tuple[Mapping[str, str], ...]  # "name", "title", "path", "sha256" of each
     interrupted: str | None = None  # why the run ended early
+    cpu_waited: float | None = None  # share of the time, 0-1, in which something waited for a processor
 
 
 @dataclass(frozen=True, slots=True)

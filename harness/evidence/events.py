@@ -9,7 +9,8 @@ kind       name                data
 run        started             run_id, seed, time_scale, environment, gpu, not_exercised, versions, ready_s,
                                prometheus_pod
 run        not ready           waited_s, pods: why each pod that is not ready is not
-run        ended               interrupted: the signal's name or null
+run        ended               interrupted: the signal's name or null; cpu_waited: the share of the time since
+                               the stack was ready in which something waited for a processor of this machine
 phase      the phase's name    status: ``begin`` or ``end``; an experiment's title; interrupted
 pod        the pod's name      status: ``started``, ``exited`` or ``gone``, with its pod; namespace, workload,
                                container, pid, exit_code, restarts; completes: whether its work has an end;

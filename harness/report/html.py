@@ -21,7 +21,17 @@ from harness.model import CheckResult, Event, RunResult
 from harness.report.characters import clipped, visible
 from harness.report.chart import LoadWindow, Moment, draw, load_windows, moments
 from harness.report.figures import figure, pair, spec_duration, spec_pair
-from harness.report.outline import STAGES, Section, covered, other_coverage, overall, sections, shortfalls, tally
+from harness.report.outline import (
+    STAGES,
+    Section,
+    covered,
+    other_coverage,
+    overall,
+    sections,
+    short_of_processors,
+    shortfalls,
+    tally,
+)
 from harness.report.story import Story, tell
 from harness.spec import Spec
 
@@ -63,6 +73,7 @@ def to_html(result: RunResult, events: Sequence[Event], spec: Spec) -> str:
     return _TEMPLATE.render(
         result=result,
         verdict=overall(result),
+        machine=short_of_processors(result),
         chapters=chapters,
         shortfalls=shortfalls(result),
         alerts=covered(result, "alerts"),

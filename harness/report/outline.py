@@ -12,6 +12,8 @@ from harness.model import CheckResult, Covered, Phase, RunResult, Verdict
 # The phases of a run that are no experiments, in their order.
 TITLES = {"startup": "The stack comes up", "baseline": "The quiet phase before any fault"}
 STAGES = ("inactive before", "pending", "firing", "notified", "resolved", "resolution notified")
+# Above this share of the time something waited for a processor the machine, not the stack, may be what was slow.
+_BUSY = 0.5
 WORST_FIRST = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 
 _ALERT = re.compile(r"alert (?P<name>.+): (?P<stage>[^:]+)", re.DOTALL)
@@ -93,6 +95,16 @@ def overall(result: RunResult) -> Verdict:
 def shortfalls(result: RunResult) -> tuple[CheckResult, ...]:
     """Every check that did not pass, failures first, otherwise in the order they were made."""
     return tuple(check for verdict in WORST_FIRST[:2] for check in result.results if check.verdict is verdict)
+
+
+def short_of_processors(result: RunResult) -> str | None:
+    """Why what fell short may be the machine's doing and not the stack's; None where nothing says so."""
+    if overall(result) is Verdict.PASS or result.cpu_waited is None or result.cpu_waited < _BUSY:
+        return None
+    return (
+        f"this machine was short of processors: for {result.cpu_waited:.0%} of the time something waited for one, "
+        "which makes scrapes and evaluations late; run less beside it, or give a smaller --time-scale"
+    )
 
 
 def tally(checks: Iterable[CheckResult]) -> str:

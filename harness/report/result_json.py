@@ -25,6 +25,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "run_id": result.run_id,
         "verdict": result.verdict.value,
         "interrupted": result.interrupted,
+        "cpu_waited": _number(result.cpu_waited),
         "environment": result.environment,
         "time_scale": _number(result.time_scale),
         "gpu": result.gpu,

@@ -57,6 +57,7 @@ class _Reader:
             stack=self.texts(top.get("stack"), "stack"),
             experiments=self.many(top.get("experiments"), "experiments", self.texts),
             interrupted=None if top.get("interrupted") is None else self.text(top["interrupted"], "interrupted"),
+            cpu_waited=self.optional_real(top.get("cpu_waited"), "cpu_waited"),
         )
 
     def check(self, raw: Any, where: str) -> CheckResult:

@@ -20,6 +20,7 @@ from harness.report.outline import (
     other_coverage,
     overall,
     sections,
+    short_of_processors,
     shortfalls,
     tally,
     tally_covered,
@@ -85,6 +86,9 @@ def _print_head(screen: _Screen, result: RunResult) -> None:
     screen.put(Text.assemble((verdict.value, _STYLES[verdict]), f"  {tally(result.results)}"), indent=0)
     if result.interrupted is not None:
         screen.put(Text(f"ended early: {one_line(result.interrupted, _SUMMARY_CHARACTERS)}", style="bold"), indent=0)
+    warning = short_of_processors(result)
+    if warning is not None:
+        screen.put(Text(warning), indent=0)
     facts = {
         "run": result.run_id,
         "environment": result.environment,

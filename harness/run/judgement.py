@@ -71,6 +71,7 @@ def judge(inputs: Inputs, events: Sequence[Event]) -> RunResult:
             for each in inputs.experiments
         ),
         interrupted="the harness ended without a word" if ended is None else ended.get("interrupted"),
+        cpu_waited=None if ended is None else ended.get("cpu_waited"),
     )
 
 

@@ -24,6 +24,7 @@ from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.loading import Load, find_target, load_target, make_load
 from harness.run.placing import HERE, Place, make_environment
+from harness.run.pressure import Pressure
 from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.suitability import why_unsuitable
@@ -87,6 +88,7 @@ class LiveRun:
         self._running: Running | None = None
         self._session: Session | None = None
         self.load: Load | None = None
+        self._pressure: Pressure | None = None
         self._cleanup.callback(self.timeline.close)
         self._cleanup.callback(self._record_end)
         self._cleanup.callback(self._environment.down)
@@ -159,6 +161,7 @@ class LiveRun:
         except StackNotReady as error:
             self.timeline.record("run", "not ready", {"waited_s": error.waited_s, "pods": error.pods})
             raise
+        self._pressure = Pressure.begin()
         state = self._running.state
         self._say(f"the stack is ready after {state.ready_s:.1f} s, Prometheus at {state.prometheus}")
         target = self.options.load_target or find_target(self.stack, self._running)
@@ -308,7 +311,8 @@ class LiveRun:
         )
 
     def _record_end(self) -> None:
-        self.timeline.record("run", "ended", {"interrupted": self._interruption.signal_name})
+        cpu_waited = None if self._pressure is None else self._pressure.share()
+        self.timeline.record("run", "ended", {"interrupted": self._interruption.signal_name, "cpu_waited": cpu_waited})
 
     def _settled(self) -> bool:
         """Whether load flows and Prometheus has found every target up."""

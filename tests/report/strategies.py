@@ -46,4 +46,5 @@ results = st.builds(
         st.fixed_dictionaries({}, optional={"name": texts, "title": texts, "path": texts, "sha256": texts}), max_size=3
     ).map(tuple),
     interrupted=st.none() | texts,
+    cpu_waited=st.none() | st.floats(0, 1),
 )

@@ -120,6 +120,25 @@ def test_an_early_end_is_told_at_the_top() -> None:
     assert "ended early" not in to_text(result(check()))
 
 
+@pytest.mark.parametrize(
+    ("verdict", "cpu_waited", "told"),
+    [
+        (Verdict.FAIL, 0.76, True),
+        (Verdict.UNKNOWN, 0.5, True),
+        (Verdict.FAIL, 0.49, False),
+        (Verdict.FAIL, None, False),
+        (Verdict.PASS, 0.9, False),
+    ],
+)
+def test_a_machine_short_of_processors_is_named_where_something_fell_short(
+    verdict: Verdict, cpu_waited: float | None, told: bool
+) -> None:
+    text = " ".join(to_text(result(check("a", verdict), cpu_waited=cpu_waited)).split())
+    assert ("short of processors" in text) is told
+    if cpu_waited and told:
+        assert f"for {cpu_waited:.0%} of the time" in text
+
+
 def test_colour_only_when_wanted_and_the_words_stay_the_same() -> None:
     plain, coloured = to_text(heat_result()), to_text(heat_result(), colour=True)
     assert "\x1b" not in plain

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from harness import __version__, defaults
-from harness.checks import BASELINE, check_phase, incompressible_alerts
+from harness import defaults
+from harness.checks import BASELINE, check_phase
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock, format_duration
 from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
 from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
-from harness.model import CheckResult, Event, Experiment, RunResult
+from harness.model import CheckResult, Experiment, RunResult
 from harness.run.chaos_toolkit import run_chaos_toolkit
 from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
@@ -27,17 +26,14 @@ from harness.run.placing import HERE, Place, make_environment
 from harness.run.pressure import Pressure
 from harness.run.running import Running
 from harness.run.session import Session, open_session
+from harness.run.settling import all_up, baseline_s, settle_timeout_s
+from harness.run.starting import start_of
 from harness.run.suitability import why_unsuitable
 from harness.spec import Spec
 from harness.stack import Stack, compress_promql
 
 Say = Callable[[str], None]
 
-# How long the stack must stay quiet before anything is broken, at least; spec time.
-_BASELINE_S = 300.0
-# Load has to flow and every target to be scraped before the baseline begins, and after each experiment; real time
-# beyond the longest scrape interval.
-_SETTLE_TIMEOUT_S = 20.0
 # After a fault, load is watched at least this long beyond the time an experiment gives it to recover; real time.
 _AFTER_S = 2.0
 _CATCH_UP_S = 15.0
@@ -166,7 +162,10 @@ class LiveRun:
         self._say(f"the stack is ready after {state.ready_s:.1f} s, Prometheus at {state.prometheus}")
         target = self.options.load_target or find_target(self.stack, self._running)
         left_out = [] if target else ["load: no Service with the label app: model-serving and a port named http"]
-        self._record_start([*state.not_exercised, *left_out])
+        said = [*left_out, *self.options.left_out]
+        self.timeline.record(
+            "run", "started", start_of(self._running, self.stack, run_id=self.run_dir.name, left_out=said)
+        )
         collectors: list[Any] = [PodCollector(self._running, self.timeline.record)]
         if target is not None:
             self.load = make_load(
@@ -193,7 +192,7 @@ class LiveRun:
         """Watches the undisturbed stack: nothing may fire, and heartbeats have to arrive."""
         session = self.session
         self._say("settling: first scrapes, first requests")
-        session.wait_for(self._settled, self._settle_timeout_s)
+        session.wait_for(self._settled, settle_timeout_s(self.stack, self.options.time_scale))
         lasts_s = baseline_s(self._spec)
         self._say(f"baseline: for {format_duration(lasts_s)} of the stack's time nothing may fire")
         self.timeline.record("phase", BASELINE, {"status": "begin"})
@@ -257,7 +256,7 @@ class LiveRun:
         self._say("    waiting for it to be over")
         session.drain(at_least_s=max(recover_s / scale, unseen_s) + _AFTER_S)
         if settled:  # Prometheus may have been away; the next experiment needs its eyes
-            session.wait_for(self._settled, self._settle_timeout_s)
+            session.wait_for(self._settled, settle_timeout_s(self.stack, self.options.time_scale))
         session.recorder.catch_up(timeout_s=_CATCH_UP_S)
         self._sample(experiment)
 
@@ -275,40 +274,11 @@ class LiveRun:
         return max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))
 
     @property
-    def _settle_timeout_s(self) -> float:
-        """How long, in real seconds, every target may take to be scraped."""
-        longest_s = max((endpoint.interval_s for endpoint in self.stack.endpoints), default=0.0)
-        return _SETTLE_TIMEOUT_S + longest_s / self.options.time_scale
-
-    @property
     def _spec(self) -> Spec:
         return self.stack.spec
 
     def _failed(self, activity: str, error: str) -> None:
         self.timeline.record("note", "activity failed", {"activity": activity, "error": error})
-
-    def _record_start(self, left_out: list[str]) -> None:
-        state = self.running.state
-        not_exercised = [*left_out, *self.options.left_out]
-        for alert in incompressible_alerts(self._spec, time_scale=self.options.time_scale):
-            reasons = "; ".join(alert.incompressible)
-            not_exercised.append(f"alert {alert.name}: needs --time-scale 1, since it {reasons}")
-        not_exercised += [f"{each}" for each in self.stack.unselected]
-        self.timeline.record(
-            "run",
-            "started",
-            {
-                "run_id": self.run_dir.name,
-                "seed": state.seed,
-                "time_scale": state.time_scale,
-                "environment": state.environment,
-                "gpu": state.gpu,
-                "not_exercised": not_exercised,
-                "versions": {"harness": __version__, "python": platform.python_version(), **state.versions},
-                "ready_s": state.ready_s,
-                "prometheus_pod": state.prometheus_pod,
-            },
-        )
 
     def _record_end(self) -> None:
         cpu_waited = None if self._pressure is None else self._pressure.share()
@@ -317,14 +287,4 @@ class LiveRun:
     def _settled(self) -> bool:
         """Whether load flows and Prometheus has found every target up."""
         flowing = self.load is None or self.load.windows > 0
-        return flowing and _all_up(self.timeline.events())
-
-
-def baseline_s(spec: Spec) -> float:
-    """How long, in spec time, the stack must stay quiet: long enough that each group of rules is evaluated in it."""
-    return max(_BASELINE_S, 2 * spec.longest_evaluation_s)
-
-
-def _all_up(events: tuple[Event, ...]) -> bool:
-    health = {(e.name, e.data["instance"]): e.data["health"] for e in events if e.kind == "target"}
-    return set(health.values()) - {"gone"} == {"up"}
+        return flowing and all_up(self.timeline.events())

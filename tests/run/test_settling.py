@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.run.live import baseline_s
+from harness.run.settling import baseline_s
 from tests.checks.timelines import alert_spec, spec
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -224,16 +226,27 @@ def test_init_containers_run_once_and_in_order(tmp_path: Path) -> None:
     marker = tmp_path / "done"
     log = tmp_path / "log"
     init = [f"echo {number} >> {log}" for number in (1, 2)]
-    script = _script(init, f"echo main >> {log}", marker=marker)
+    script = _script(init, f"echo main >> {log}", marker=marker, again=None)
     for _ in range(2):
         subprocess.run(["sh", "-c", script], check=True, timeout=10)
     assert log.read_text(encoding="utf-8").split() == ["1", "2", "main", "main"]
 
 
 def test_a_failing_init_container_keeps_the_main_one_from_starting(tmp_path: Path) -> None:
-    script = _script(["false"], f"touch {tmp_path / 'started'}", marker=tmp_path / "done")
+    script = _script(["false"], f"touch {tmp_path / 'started'}", marker=tmp_path / "done", again=None)
     assert subprocess.run(["sh", "-c", script], check=False, timeout=10).returncode == 1
     assert not (tmp_path / "started").exists()
+
+
+def test_work_that_is_begun_again_at_once_waits_first_and_later_does_not(tmp_path: Path) -> None:
+    slept, begun = tmp_path / "slept", tmp_path / "begun"
+    script = f"sleep() {{ echo $1 >> {slept}; }}\n" + _script([], "true", marker=None, again=begun)
+    for ago_s, sleeps in ((None, 0), (0, 1), (2, 1)):
+        if ago_s is not None:
+            os.utime(begun, (time.time() - ago_s,) * 2)
+        subprocess.run(["sh", "-c", script], check=True, timeout=10)
+        assert begun.exists()
+        assert len(slept.read_text().split() if slept.exists() else []) == sleeps
 
 
 def run_in_pod(binds: list[sandbox.Bind], *command: str) -> subprocess.CompletedProcess[str]:

@@ -75,7 +75,7 @@ class NodeLayout:
         path.write_text(json.dumps(proxy_configuration(self.plan.services)), encoding="utf-8")
         script = self.paths.script(SERVICE_PROXY)
         argv = [sys.executable, "-m", "harness.environments.local.service_proxy", str(path)]
-        script.write_text(_script([], _shell_command(argv, become=True), marker=None), encoding="utf-8")
+        script.write_text(_script([], _shell_command(argv, become=True), marker=None, again=None), encoding="utf-8")
         return self._program(SERVICE_PROXY, "Always")
 
     def _write_volumes(self, pod: PlannedPod) -> None:
@@ -103,7 +103,8 @@ class NodeLayout:
         main = self._command(pod, container, rendered.flags if rendered else (), become=True)
         init = [self._command(pod, before, ()) for before in pod.workload.init_containers]
         marker = self.paths.script(pod_key(pod.address)).with_suffix(".initialized")
-        self.paths.script(name).write_text(_script(init, main, marker=marker), encoding="utf-8")
+        again = self.paths.script(name).with_suffix(".begun") if program.restart == "OnFailure" else None
+        self.paths.script(name).write_text(_script(init, main, marker=marker, again=again), encoding="utf-8")
         return program
 
     def _program(self, name: str, restart: str) -> Program:
@@ -154,9 +155,15 @@ def _shell_command(argv: Sequence[str], *, made: Iterable[str] = (), become: boo
     return "".join(first) + ("exec " if become else "") + shlex.join(argv)
 
 
-def _script(init: Sequence[str], main: str, *, marker: Path | None) -> str:
-    """A shell script that becomes the container; init containers run before it, one after another, once for the pod."""
+def _script(init: Sequence[str], main: str, *, marker: Path | None, again: Path | None) -> str:
+    """A shell script that becomes the container; init containers run before it, one after another, once for the pod.
+
+    ``again``: the file by whose age a start that follows the last one within a second is told, which then waits.
+    """
     lines = ["#!/bin/sh"]
+    if again is not None:  # supervisord starts work that failed anew at once, be it for ever
+        begun = shlex.quote(str(again))
+        lines.append(f"[ -z \"$(find {begun} -newermt '1 second ago' 2>/dev/null)\" ] || sleep 1; : > {begun}")
     if init and marker is not None:
         done = shlex.quote(str(marker))
         steps = " && ".join(init)

@@ -75,7 +75,8 @@ def configuration(*, address: str, password: str, programs: Sequence[Program]) -
             "command": f"/bin/sh {program.script}",
             "autostart": "true",
             "autorestart": _AUTORESTART[program.restart],
-            "startsecs": "1",
+            # Work that has an end may be done at once, and is not begun again for that.
+            "startsecs": "1" if program.restart == "Always" else "0",
             "startretries": "1000000",
             "stopasgroup": "true",
             "killasgroup": "true",

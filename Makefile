@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Certifications at once in tests. One takes up to 0.8 of a slow core; with more than two cores carry, verdicts are the machine's.
+AT_ONCE ?= 3
 
 .PHONY: setup programs browser certify certify-kind test test-containers test-kind test-kind-all check e2e test-torch bench gpu sample clean
 
@@ -32,7 +34,7 @@ certify-kind: setup
 
 # The tests that need Docker: Prometheus and Alertmanager as containers of three Debian releases.
 test-containers: setup
-	$(BIN)/pytest -q -m containers --numprocesses 4 --dist loadgroup
+	$(BIN)/pytest -q -m containers --numprocesses $(AT_ONCE) --dist loadgroup
 
 # The tests that need a kind cluster: docker, kind and kubectl have to be there, and debian:bookworm-slim.
 test-kind: setup
@@ -52,7 +54,7 @@ check: setup
 	$(BIN)/pytest -q -m 'not e2e and not cluster' --numprocesses 2
 
 e2e: setup browser
-	$(BIN)/pytest -q -m 'e2e and not containers' --numprocesses 5 --dist loadgroup
+	$(BIN)/pytest -q -m 'e2e and not containers' --numprocesses $(AT_ONCE) --dist loadgroup
 
 # What the harness promises in figures, each with the ratio to its bound.
 bench: setup

@@ -6,7 +6,8 @@ it, and goes down at the end, when the run's reports are written. A check that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,22 +39,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--node-image", metavar="IMAGE", help="kind: of its nodes [default: kind's own]")
     add("--keep-cluster", action="store_true", help="kind: use the kept cluster, making it if need be, and keep it")
     add("--cluster-name", default=defaults.KEPT_CLUSTER, metavar="NAME", help="kind: what the kept cluster is called")
-    add("--ready-timeout", type=_seconds, metavar="SECONDS", help="for the pods to be ready [60; kind and kube: 300]")
+    add(
+        "--ready-timeout",
+        type=_number(int, 1, 86_400),
+        metavar="SECONDS",
+        help="for the pods to be ready [60; kind and kube: 300]",
+    )
     add("--kube-context", metavar="NAME", help="kube: the context of the cluster, from your kubeconfig")
     add("--kube-namespace", action="append", default=[], metavar="NAME", help="kube: a namespace it may act in")
     add("--load-workers", type=int, default=defaults.LOAD_WORKERS, metavar="N", help="kind, kube: locust's workers [1]")
     add("--load-outside", action="store_true", help="kind: load comes from this machine through a port, not from pods")
-    add("--time-scale", type=_time_scale, default=defaults.TIME_SCALE, metavar="N", help="divides every duration [60]")
+    add(
+        "--time-scale",
+        type=_number(float, 1, 1000),
+        default=defaults.TIME_SCALE,
+        metavar="N",
+        help="divides every duration [60]",
+    )
     add(
         "--load-rate",
-        type=_load_rate,
+        type=_number(float, 0.1, 5000),
         default=defaults.LOAD_RATE,
         metavar="N",
         help="requests per second [default: 10]",
     )
     add("--load-target", metavar="NAMESPACE/SERVICE:PORT", help="the inference Service [default: by its label]")
     add("--load-model", default=defaults.LOAD_MODEL, metavar="NAME", help="the model to ask [default: demo-lm]")
-    add("--run-seed", type=_seed, metavar="N", help="for every random choice of the run [default: drawn, and shown]")
+    add(
+        "--run-seed",
+        type=_number(int, 0),
+        metavar="N",
+        help="for every random choice of the run [default: drawn, and shown]",
+    )
     add("--run-dir", type=Path, metavar="DIR", help="the run's directory, new or empty [default: reports/<time>]")
 
 
@@ -170,32 +187,16 @@ class ExperimentItem(pytest.Item):
 _RUN = pytest.StashKey[SessionRun]()
 
 
-def _time_scale(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 1000:
-        raise ValueError
-    return value
+def _number(read: Callable[[str], float], least: float, most: float = math.inf) -> Callable[[str], float]:
+    """What reads an option's number and refuses what is not in this range, as NaN is not."""
 
+    def number(text: str) -> float:
+        value = read(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
 
-def _load_rate(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 5000:
-        raise ValueError
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
-def _seconds(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 86_400:
-        raise ValueError
-    return value
+    return number
 
 
 def _is_argument(path: Path, config: pytest.Config) -> bool:

@@ -32,7 +32,9 @@ def disagreements(results: Mapping[str, RunResult]) -> tuple[Disagreement, ...]:
     found = []
     for experiment, verdicts in by_experiment.items():
         merged = {environment: Verdict.merge(each) for environment, each in verdicts.items()}
-        merged = {name: each for name, each in merged.items() if not (_is_open(each) and results[name].interrupted)}
+        merged = {
+            name: each for name, each in merged.items() if not (each is Verdict.UNKNOWN and results[name].interrupted)
+        }
         if len(set(merged.values())) > 1:
             found.append(Disagreement(experiment, merged))
     return tuple(found)
@@ -44,7 +46,3 @@ def agreed_verdict(results: Mapping[str, RunResult], asked: Sequence[str]) -> Ve
     if disagreements(results):
         return Verdict.FAIL
     return Verdict.merge(results[name].verdict if name in results else Verdict.UNKNOWN for name in asked)
-
-
-def _is_open(verdict: Verdict) -> bool:
-    return verdict is Verdict.UNKNOWN

@@ -38,15 +38,15 @@ def _attach(environment: Running) -> Session:
 
     It expects what the experiment says that this process was called with, as ``chaos run`` is.
     """
-    run_dir = Path(environment.state.run_dir)
-    number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
-    timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
     from harness.experiment import load_experiments  # which knows the activities, and they know this module
 
     spec = load_stack_of(environment.state.stack).spec
-    session = open_session(environment, spec, timeline, watch=lambda: None)
     named = [Path(each) for each in sys.argv[1:] if Path(each).suffix in SUFFIXES and Path(each).is_file()]
-    if len(named) == 1:
-        (experiment,) = load_experiments(named, spec)
+    experiments = load_experiments(named, spec) if len(named) == 1 else ()
+    run_dir = Path(environment.state.run_dir)
+    number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
+    timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
+    session = open_session(environment, spec, timeline, watch=lambda: None)
+    for experiment in experiments:
         session.begin(experiment.expectations)
     return session

@@ -53,9 +53,9 @@ def test_an_experiment_runs_under_plain_chaos_run_and_down_leaves_nothing(runner
     assert runner.run("status").code == 1
 
 
-def _chaos_run(runner: Runner, experiment: Path) -> dict[str, tuple[str, Any]]:
-    """Each activity's status and output."""
-    chaos = subprocess.run(
+def _chaos(runner: Runner, experiment: Path) -> subprocess.CompletedProcess[str]:
+    """Plain Chaos Toolkit, as its user calls it."""
+    return subprocess.run(
         [str(CHAOS), "run", str(experiment)],
         cwd=runner.root / "cwd",
         env=runner.environment(),
@@ -64,6 +64,11 @@ def _chaos_run(runner: Runner, experiment: Path) -> dict[str, tuple[str, Any]]:
         timeout=120,
         check=False,
     )
+
+
+def _chaos_run(runner: Runner, experiment: Path) -> dict[str, tuple[str, Any]]:
+    """Each activity's status and output."""
+    chaos = _chaos(runner, experiment)
     assert chaos.returncode == 0, chaos.stdout + chaos.stderr
     journal = json.loads((runner.root / "cwd" / "journal.json").read_text(encoding="utf-8"))
     return {run["activity"]["name"]: (run["status"], run["output"]) for run in journal["run"]}
@@ -79,13 +84,5 @@ def _without_names(path: Path) -> Path:
 
 
 def test_chaos_run_without_an_environment_says_so_and_breaks_nothing(runner: Runner) -> None:
-    chaos = subprocess.run(
-        [str(CHAOS), "run", str(CHECKOUT / "experiments" / "gpu-overheats.yaml")],
-        cwd=runner.root / "cwd",
-        env=runner.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    chaos = _chaos(runner, CHECKOUT / "experiments" / "gpu-overheats.yaml")
     assert "start one with `harness up`" in chaos.stdout + chaos.stderr

@@ -24,8 +24,10 @@ TARGET = 'namespace="model-serving",job="inference",instance="10.0.0.7:8000"'
 TOOK, UP_TARGET = f"scrape_duration_seconds{{{TARGET}}}", f"up{{{TARGET}}}"
 UPS = {UP: "1x90", UP_PROBES: "1x90"}
 
+Case = tuple[str, dict[str, str], int, bool]
+
 # Alert, series sampled every 30 s, minute of the look, whether it fires then.
-CASES: list[tuple[str, dict[str, str], int, bool]] = [
+CASES: list[Case] = [
     ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x10 0x80"}, 9, True),
     ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x10 0x80"}, 6, False),
     ("NodeNotReady", {UP: "1x10 0x80", UP_PROBES: "1x90"}, 9, False),
@@ -43,27 +45,30 @@ CASES: list[tuple[str, dict[str, str], int, bool]] = [
     # A silent kubelet tells nothing of its pods.
     ("ServingStopped", {UP: "1x20 0x70", UP_PROBES: "1x20 0x70", PASSED: "0+1x20 stale"}, 20, False),
     ("ServingStopped", {}, 20, False),
-    ("ImagePullFailing", {**UPS, PULLS: "_x20 1x70"}, 15, True),
-    ("ImagePullFailing", {**UPS, PULLS: "_x20 1x70"}, 25, False),
-    ("ImagePullFailing", {**UPS, PULLS: "1x60 2x30"}, 35, True),
-    ("ImagePullFailing", {**UPS, PULLS: "1x90"}, 5, False),
-    # An answer that is missing is no news, and does not end any.
-    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale 1x49"}, 24, False),
-    ("ImagePullFailing", {UP: "1x28 0 1x60", UP_PROBES: "1x90", PULLS: "_x20 1x7 stale 1x60"}, 16, True),
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 15, True),
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 12, False),
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x4 0.01 0.2x4 0.01 0.2x4 0.01x70"}, 15, False),
     ("ScrapesSlow", {UP_TARGET: "1x20 0x70", TOOK: "0.01x20 10x70"}, 15, False),
-    ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 11, True),
-    ("PodsEvicted", {UP_API: "1x90", EVICTED: "_x20 1x70"}, 17, False),
-    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x60 3x30"}, 31, True),
-    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x90"}, 2, False),
-    ("PodsEvicted", {UP_API: "1x90", EVICTED: "1x90"}, 20, False),
-    ("PodsEvicted", {UP_API: "1x90", REFUSED: "_x20 1x70"}, 11, False),
-    ("PodsEvicted", {UP_API: "1x20 0x3 1x70", EVICTED: "1x20 stale _x2 1x70"}, 13, False),
+]
+
+# The same of what is sampled every two minutes.
+SLOW_CASES: list[Case] = [
+    ("ImagePullFailing", {UP: "1x45", PULLS: "_x5 1x40"}, 15, True),
+    ("ImagePullFailing", {UP: "1x45", PULLS: "_x5 1x40"}, 25, False),
+    ("ImagePullFailing", {UP: "1x45", PULLS: "1x14 2x30"}, 35, True),
+    ("ImagePullFailing", {UP: "1x45", PULLS: "1x45"}, 5, False),
+    # An answer that is missing is no news, and does not end any.
+    ("ImagePullFailing", {UP: "1x9 0 1x35", PULLS: "1x9 stale 1x35"}, 25, False),
+    ("ImagePullFailing", {UP: "1x6 0 1x35", PULLS: "_x5 1x1 stale 1x35"}, 17, True),
     # A kubelet that starts anew has forgotten its failures.
-    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 22, False),
-    ("ImagePullFailing", {UP: "1x40 0 1x49", UP_PROBES: "1x90", PULLS: "1x40 stale"}, 24, False),
+    *(("ImagePullFailing", {UP: f"1x9 {first} 1x35", PULLS: "1x9 stale"}, at, False) for first in (0, 1) for at in (23, 25)),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 11, True),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 17, False),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x14 3x30"}, 31, True),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x45"}, 2, False),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x45"}, 20, False),
+    ("PodsEvicted", {UP_API: "1x45", REFUSED: "_x5 1x40"}, 11, False),
+    ("PodsEvicted", {UP_API: "1x4 0x2 1x40", EVICTED: "1x4 stale _x2 1x40"}, 17, False),
 ]
 
 
@@ -79,10 +84,17 @@ def test_a_rule_fires_exactly_when_it_should(
     assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires)
 
 
+@pytest.mark.parametrize(("alert", "series", "minute", "fires"), SLOW_CASES, ids=lambda value: str(value)[:40])
+def test_a_rule_about_what_is_seldom_read_fires_exactly_when_it_should(
+    stack: Stack, tmp_path: Path, alert: str, series: dict[str, str], minute: int, fires: bool
+) -> None:
+    assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires, interval="2m")
+
+
 def test_every_alert_of_a_cluster_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(stack: Stack) -> None:
     names = {alert.name for alert in stack.spec.alerts if alert.group == "cluster"}
-    assert names == {name for name, _, _, fires in CASES if fires}
-    assert names == {name for name, _, _, fires in CASES if not fires}
+    assert names == {name for name, _, _, fires in (*CASES, *SLOW_CASES) if fires}
+    assert names == {name for name, _, _, fires in (*CASES, *SLOW_CASES) if not fires}
 
 
 def test_all_of_it_is_selected_and_compressible(stack: Stack) -> None:

@@ -74,7 +74,8 @@ class Discovery:
         return endpoint_targets(self._list("endpoints", place), self._list("services", place), pods)
 
     def _list(self, kind: str, place: str) -> list[Mapping[str, Any]]:
-        return self._look(f"{self._url}/api/v1{place}/{kind}")
+        # Any version will do that the API server remembers; without this it reads its store anew each time.
+        return self._look(f"{self._url}/api/v1{place}/{kind}?resourceVersion=0")
 
     def _look(self, url: str) -> list[Mapping[str, Any]]:
         seen_s, items = self._seen.get(url, (float("-inf"), []))

@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-# Certifications at once in tests. One takes up to 0.8 of a slow core; with more than two cores carry, verdicts are the machine's.
-AT_ONCE ?= 3
+# Certifications at once in tests. One takes up to 0.8 of a slow core; with more than the cores carry, verdicts are the machine's.
+AT_ONCE ?= $(shell nproc)
 
 .PHONY: setup programs browser certify certify-kind test test-containers test-kind test-kind-all check e2e test-torch bench gpu sample clean
 
@@ -54,7 +54,8 @@ check: setup
 	$(BIN)/pytest -q -m 'not e2e and not cluster' --numprocesses 2
 
 e2e: setup browser
-	$(BIN)/pytest -q -m 'e2e and not containers' --numprocesses $(AT_ONCE) --dist loadgroup
+	$(BIN)/pytest -q -m alone -p no:randomly
+	$(BIN)/pytest -q -m 'e2e and not containers and not alone' --numprocesses $(AT_ONCE) --dist loadgroup
 
 # What the harness promises in figures, each with the ratio to its bound.
 bench: setup

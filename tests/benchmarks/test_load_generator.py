@@ -16,6 +16,7 @@ def test_the_true_p95_is_that_of_the_planned_arrivals() -> None:
     assert true_p95_s(begin, 2000.0, 2003.0) < 0.1, "a stall that nobody meets is not felt"
 
 
+@pytest.mark.alone
 @pytest.mark.e2e
 def test_a_stall_shows_in_p95_as_long_as_it_was(tmp_path: Path) -> None:
     measured_s, true_s = stalled_p95_s(tmp_path)

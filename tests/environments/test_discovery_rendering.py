@@ -19,7 +19,7 @@ from harness.clock import wait_until
 from harness.environments.kube.discovery import Discovery, serve
 from harness.model import PodAddress
 from harness.stack import Rendered, Stack, load_stack, render_prometheus
-from tests.environments.test_kube_pods import FakeApi
+from tests.environments.watched_api import WatchedApi
 
 SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
 URL = "http://127.0.0.1:9190/targets"
@@ -287,13 +287,15 @@ def seen(url: str) -> tuple[dict[tuple[str, str], dict[str, str]], list[str]] | 
 def test_a_prometheus_finds_by_discovery_what_it_is_told_of_elsewhere(small: Stack, tmp_path: Path) -> None:
     pods = pods_of(small)
     with ExitStack() as cleanup:
-        api = cleanup.enter_context(FakeApi())
+        api = cleanup.enter_context(WatchedApi())
         objects = as_kubernetes_has_it(small, pods)
         for namespace in ("app", "mon"):
             for kind in ("pods", "services", "endpoints"):
                 api.lists(f"/api/v1/namespaces/{namespace}/{kind}", *objects[namespace, kind])
         (tmp_path / "token").write_text("t", encoding="utf-8")
-        server = serve(Discovery(api.url, tmp_path), 0)
+        discovery = Discovery(api.url, tmp_path)
+        cleanup.callback(discovery.close)
+        server = serve(discovery, 0)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         cleanup.callback(server.server_close)

@@ -61,7 +61,11 @@ SLOW_CASES: list[Case] = [
     ("ImagePullFailing", {UP: "1x9 0 1x35", PULLS: "1x9 stale 1x35"}, 25, False),
     ("ImagePullFailing", {UP: "1x6 0 1x35", PULLS: "_x5 1x1 stale 1x35"}, 17, True),
     # A kubelet that starts anew has forgotten its failures.
-    *(("ImagePullFailing", {UP: f"1x9 {first} 1x35", PULLS: "1x9 stale"}, at, False) for first in (0, 1) for at in (23, 25)),
+    *(
+        ("ImagePullFailing", {UP: f"1x9 {first} 1x35", PULLS: "1x9 stale"}, at, False)
+        for first in (0, 1)
+        for at in (23, 25)
+    ),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 11, True),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 17, False),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x14 3x30"}, 31, True),

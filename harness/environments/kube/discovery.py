@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,33 +22,30 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from harness.direct import direct_session
 from harness.environments.kube.discovered import endpoint_targets, pod_targets
+from harness.environments.kube.watched import Watched
 
 PORT = 9190
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_TIMEOUT_S = 5.0
-# Prometheus asks for each scrape pool; they share one look at the cluster.
-_FRESH_S = 0.8
 
 
 class Discovery:
-    """What the API server says, looked at again after ``fresh_s``. Safe to use from several threads."""
+    """What the API server says, and goes on saying. Safe to use from several threads."""
 
-    def __init__(self, url: str, account: Path = _ACCOUNT, fresh_s: float = _FRESH_S) -> None:
+    def __init__(self, url: str, account: Path = _ACCOUNT, retry_s: float = 1.0) -> None:
         self._url = url
         self._account = account
-        self._fresh_s = fresh_s
+        self._retry_s = retry_s
         self._lock = threading.Lock()
-        self._seen: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
-        # Kept open: every connection anew would cost the API server, and this node, more than what is asked.
-        self._session = direct_session()
+        self._watched: dict[str, Watched] = {}
+        # Prometheus asks for each scrape pool each second: targets are made anew when something changed.
+        self._made: dict[tuple[str, str], tuple[list[int], list[dict[str, Any]]]] = {}
 
     def targets(self, role: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
         """The targets of a role, ``endpoints`` or ``pod``; without namespaces of all of them.
 
         Of several namespaces those the account may not read are passed over. Raises requests.RequestException when
-        the API server cannot be asked, or refuses all.
+        the API server could not be asked yet, or refuses all.
         """
         found: list[dict[str, Any]] = []
         refusals: list[requests.HTTPError] = []
@@ -67,36 +63,41 @@ class Discovery:
             raise refusals[0]
         return found
 
+    def close(self) -> None:
+        """Nothing is watched any more."""
+        with self._lock:
+            for watched in self._watched.values():
+                watched.close()
+
     def _targets_in(self, role: str, place: str) -> list[dict[str, Any]]:
-        pods = self._list("pods", place)
-        if role == "pod":
-            return pod_targets(pods)
-        return endpoint_targets(self._list("endpoints", place), self._list("services", place), pods)
+        kinds = ("pods",) if role == "pod" else ("endpoints", "services", "pods")
+        looks = [self._watch(kind, place).look() for kind in kinds]
+        versions = [version for version, _ in looks]
+        made = self._made.get((role, place))
+        if made is None or made[0] != versions:
+            lists = [objects for _, objects in looks]
+            made = (versions, pod_targets(*lists) if role == "pod" else endpoint_targets(*lists))
+            self._made[role, place] = made
+        return made[1]
 
-    def _list(self, kind: str, place: str) -> list[Mapping[str, Any]]:
-        # Any version will do that the API server remembers; without this it reads its store anew each time.
-        return self._look(f"{self._url}/api/v1{place}/{kind}?resourceVersion=0")
+    def _watch(self, kind: str, place: str) -> Watched:
+        url = f"{self._url}/api/v1{place}/{kind}"
+        if url not in self._watched:
+            self._watched[url] = Watched(url, self._credentials, self._retry_s)
+        return self._watched[url]
 
-    def _look(self, url: str) -> list[Mapping[str, Any]]:
-        seen_s, items = self._seen.get(url, (float("-inf"), []))
-        if time.monotonic() - seen_s > self._fresh_s:
-            token = (self._account / "token").read_text(encoding="utf-8")
-            answer = self._session.get(
-                url,
-                headers={"Authorization": f"Bearer {token}"},
-                verify=str(self._account / "ca.crt"),
-                timeout=_TIMEOUT_S,
-            )
-            answer.raise_for_status()
-            items = list(answer.json()["items"] or [])
-            self._seen[url] = (time.monotonic(), items)
-        return items
+    def _credentials(self) -> Mapping[str, Any]:
+        token = (self._account / "token").read_text(encoding="utf-8")
+        return {"headers": {"Authorization": f"Bearer {token}"}, "verify": str(self._account / "ca.crt")}
 
 
 def serve(discovery: Discovery, port: int) -> ThreadingHTTPServer:
     """The server, bound to the pod's loopback but not yet serving."""
 
     class Handler(BaseHTTPRequestHandler):
+        # Connections are kept: Prometheus asks often.
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             asked = parse_qs(parts.query)

@@ -168,6 +168,44 @@ def test_the_workload_of_a_pod_that_is_gone_has_its_size_again_and_none_that_is_
     assert json.loads(kubectl.given(5))["spec"] == {"replicas": 3}
 
 
+ENDING = {"deletionTimestamp": "2026-01-01T00:00:01Z", "uid": "u-7"}
+# As a kubelet before 1.22 has it of a container that it finds no more.
+LOST = {"waiting": {"reason": "ContainerCreating"}}
+
+
+def stateful(state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, Any]:
+    statuses = [{"name": "main", "restartCount": 0, "state": state, "lastState": last or {}}]
+    pod = raw_pod("db-0", namespace="a", owner=("StatefulSet", "db"), metadata=ENDING)
+    return {**pod, "status": {**pod["status"], "containerStatuses": statuses}}
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "goes"),
+    [
+        ({"terminated": {"exitCode": 0}}, None, True),
+        (LOST, {"terminated": {"exitCode": 137}}, True),
+        (LOST, None, False),
+        ({"running": {}}, {"terminated": {"exitCode": 1}}, False),
+    ],
+)
+def test_what_is_left_of_a_pod_that_ended_does_not_keep_its_name_from_the_next(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl, state: dict[str, Any], last: dict[str, Any], goes: bool
+) -> None:
+    api.lists(PODS, stateful(state, last))
+    missing(kubectl, "deployment", "db-0")
+    missing(kubectl, "statefulset", "db-0")
+    missing(kubectl, "deployment", "db")
+    found = {"metadata": {"annotations": {"harness/replicas": "1"}}, "spec": {"replicas": 0}}
+    kubectl.asked("get", "-n", "a", "statefulset", "db", "-o", "json", out=json.dumps(found))
+    patches(kubectl, "statefulset", "db")
+    if goes:
+        kubectl.asked("create", "--raw", f"{PODS}/db-0/eviction", "-f", "-")
+    cluster.let_up("db-0", "a")
+    if goes:
+        told = json.loads(kubectl.given(6))
+        assert told["deleteOptions"] == {"gracePeriodSeconds": 0, "preconditions": {"uid": "u-7"}}
+
+
 def test_a_pod_that_was_not_given_up_after_all_keeps_no_mark(
     cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.made_cluster import KindSource
 from harness.environments.kube.source import ClusterChoice
 from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
@@ -40,3 +41,12 @@ def test_images_are_on_the_nodes_that_take_pods_or_on_all_of_them(
     source = KindSource(ClusterChoice(keep=True, name="c"), tmp_path)
     source.give(["own:1"], everywhere=everywhere, progress=said.append)
     assert said == [f"1 images are on {', '.join(nodes)}"]
+
+
+def test_a_nodes_daemons_wait_for_its_pods_where_it_can_be_told(bin: Path, tmp_path: Path) -> None:
+    docker, kind = Program(bin, "docker"), Program(bin, "kind")
+    kind.expects("get", "nodes", "--name", "c", out="c-control-plane\nc-worker\n")
+    told = ("systemctl", "set-property", "--runtime", "system.slice", "CPUWeight=30")
+    docker.expects("exec", "c-control-plane", *told, err="no systemctl", code=127)
+    docker.expects("exec", "c-worker", *told)
+    KindCluster("c", tmp_path / "kubeconfig").put_pods_first()

@@ -79,11 +79,16 @@ class Breakage:
         """Whether new pods may go to a node."""
         return not self._ask(f"/api/v1/nodes/{node}")["spec"].get("unschedulable", False)
 
-    def evict(self, pod: str, namespace: str) -> None:
-        """The pod is told to end, unless somebody's PodDisruptionBudget forbids it, which raises HarnessError."""
+    def evict(self, pod: str, namespace: str, **options: Any) -> None:
+        """The pod is told to end, unless somebody's PodDisruptionBudget forbids it, which raises HarnessError.
+
+        ``options``: what else a deletion is told, by the names of the API's DeleteOptions.
+        """
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
         for version in _EVICTION_VERSIONS:
             order = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+            if options:
+                order["deleteOptions"] = options
             try:
                 self._kubectl.run("create", "--raw", path, "-f", "-", given=json.dumps(order).encode())
             except HarnessError as error:
@@ -93,6 +98,14 @@ class Breakage:
                     raise
             else:
                 return
+
+    def strike_off(self, pod: ClusterPod) -> None:
+        """A pod that was to go and has ended is gone; what still runs is left to end. Raises HarnessError.
+
+        Else its kubelet, if older than 1.22, may take a minute to say so, and no other of its name can come before.
+        """
+        if pod.ending and pod.has_ended:
+            self.evict(pod.name, pod.namespace, gracePeriodSeconds=0, preconditions={"uid": pod.uid})
 
     def uid_of(self, pod: str, namespace: str) -> str | None:
         """The API's identity of a pod; None once it is gone or about to end."""

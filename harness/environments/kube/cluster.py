@@ -111,6 +111,10 @@ class Cluster:
     def let_up(self, pod: str, namespace: str) -> None:
         """Whatever workload this pod was of has its size again. Raises HarnessError when the cluster is not reached."""
         give_back(self._kubectl, self._workloads_of(pod, namespace), namespace)
+        for left in self._pods():
+            if (left.name, left.namespace) == (pod, namespace):
+                with contextlib.suppress(HarnessError):  # it goes in its own time
+                    self.cluster.strike_off(left)
         # A pod that was not taken after all, or only about to be; what is left on it does no harm.
         with contextlib.suppress(HarnessError):
             found = self._pod(pod, namespace)

@@ -66,6 +66,7 @@ class KindSource:
             first = config["nodes"][0]
             first["extraPortMappings"] = [*first.get("extraPortMappings", []), port_mapping()]
             self._kind.create(config, self._run_dir, image=self._node_image, progress=progress, watch=watch)
+        self._kind.put_pods_first()
         return self._kind.kubectl
 
     def _require_unused(self) -> None:

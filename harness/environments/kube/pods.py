@@ -49,6 +49,13 @@ class ClusterPod:
     labels: Mapping[str, str]
     init_containers: tuple[ContainerStatus, ...] = ()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its kubelet says of each container that it ran and does no more."""
+        return bool(self.containers) and all(
+            not container.running and container.exit_code is not None for container in self.containers
+        )
+
 
 def list_pods(proxy: str, namespaces: Iterable[str]) -> tuple[ClusterPod, ...]:
     """All pods of these namespaces, oldest first. Raises HarnessError when the cluster cannot be asked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.pods import ClusterPod, read_pod
 from harness.environments.kube.rollouts import missing_of_rollout
 from harness.errors import HarnessError, PodGone
-from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
+from tests.environments.fake_programs import FakeKubectl, Program
 
 
 def raw_pod(name: str = "app-1", **status: Any) -> dict[str, Any]:
@@ -95,12 +94,6 @@ def test_why_a_pod_waits_is_its_reason_alone() -> None:
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such host: x"}}}
     found = breakage(raw_pod(containerStatuses=[{"name": "main", **waiting}])).waiting("app", "n")
     assert found == {"app-1": "ErrImagePull"}
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield folder
 
 
 INSPECT = ("inspect", "--type", "container", "--format", '{{index .Config.Labels "io.x-k8s.kind.cluster"}}', "n1")

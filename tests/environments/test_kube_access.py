@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from harness.environments.kube.access import account_kubectl, account_objects
 from harness.environments.kube.kubectl import Kubectl
 from harness.errors import HarnessError
-from tests.environments.test_kube_kubectl import FakeKubectl, on_path
+from tests.environments.fake_programs import FakeKubectl
 
 SPACES = ("a", "b")
 # What the code asks of the cluster with this account in any namespace of the stack: kubectl's get, patch and logs
@@ -148,9 +147,8 @@ def test_objects_stand_in_the_order_in_which_they_can_be_made() -> None:
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubectl]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield FakeKubectl(folder, tmp_path / "admin", "ctx")
+def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
+    return FakeKubectl(programs, tmp_path / "admin", "ctx")
 
 
 SECRET = ("get", "-n", "own", "secret", "harness-token", "-o", "json")

@@ -18,7 +18,7 @@ from harness.environments.kube.api_proxy import ApiProxy, ask, start_proxy
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.processes import process_started
 from harness.errors import HarnessError
-from tests.environments.test_kube_pods import FakeApi
+from tests.environments.fake_api import FakeApi
 
 LINE = "Starting to serve on 127.0.0.1:40123"
 

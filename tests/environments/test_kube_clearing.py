@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from harness.environments.kube.clearing import clear_pods
 from harness.environments.kube.kubectl import Kubectl
 from harness.errors import HarnessError
-from tests.environments.test_kube_kubectl import FakeKubectl, on_path
+from tests.environments.fake_programs import FakeKubectl
 
 RUNS: dict[str, Any] = {"running": {}}
 ENDED: dict[str, Any] = {"terminated": {"exitCode": 137}}
@@ -38,9 +37,8 @@ def pod(
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubectl]:
-    with on_path(tmp_path / "programs", monkeypatch) as programs:
-        yield FakeKubectl(programs, tmp_path / "kubeconfig", "a-cluster")
+def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
+    return FakeKubectl(programs, tmp_path / "kubeconfig", "a-cluster")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,17 @@ import pytest
 from harness.environments.kube.cluster import Cluster
 from harness.environments.kube.vocabulary import ACCOUNT
 from harness.errors import HarnessError, PodGone
-from tests.environments.test_kube_kubectl import FakeKubectl, on_path
-from tests.environments.test_kube_pods import FakeApi, raw_pod
+from tests.environments.fake_api import FakeApi
+from tests.environments.fake_programs import FakeKubectl
+from tests.environments.test_kube_pods import raw_pod
 from tests.environments.test_kube_state import state
 
 PODS = "/api/v1/namespaces/a/pods"
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield folder
-
-
-@pytest.fixture
 def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
     return FakeKubectl(programs, tmp_path / "harness.kubeconfig", ACCOUNT)
-
-
-@pytest.fixture
-def api() -> Iterator[FakeApi]:
-    with FakeApi() as api:
-        yield api
 
 
 @pytest.fixture
@@ -191,7 +179,9 @@ def stateful(state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[
 def test_what_is_left_of_a_pod_that_ended_does_not_keep_its_name_from_the_next(
     cluster: Cluster, api: FakeApi, kubectl: FakeKubectl, state: dict[str, Any], last: dict[str, Any], goes: bool
 ) -> None:
-    api.lists(PODS, stateful(state, last))
+    # It still runs; then it is as said; then its kubelet has told.
+    looks = iter([[stateful({"running": {}})], [stateful(state, last)]])
+    api.answers(PODS, lambda: {"items": next(looks, [])})
     missing(kubectl, "deployment", "db-0")
     missing(kubectl, "statefulset", "db-0")
     missing(kubectl, "deployment", "db")
@@ -204,6 +194,17 @@ def test_what_is_left_of_a_pod_that_ended_does_not_keep_its_name_from_the_next(
     if goes:
         told = json.loads(kubectl.given(6))
         assert told["deleteOptions"] == {"gracePeriodSeconds": 0, "preconditions": {"uid": "u-7"}}
+
+
+def test_a_pod_that_may_not_be_struck_off_is_let_up_all_the_same(
+    cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
+) -> None:
+    api.lists(PODS, stateful({"terminated": {"exitCode": 0}}))
+    found = {"metadata": {"annotations": {"harness/replicas": "1"}}, "spec": {"replicas": 0}}
+    kubectl.asked("get", "-n", "a", "deployment", "db-0", "-o", "json", out=json.dumps(found))
+    patches(kubectl, "deployment", "db-0")
+    kubectl.asked("create", "--raw", f"{PODS}/db-0/eviction", "-f", "-", err="would violate the budget", code=1)
+    cluster.let_up("db-0", "a")
 
 
 def test_a_pod_that_was_not_given_up_after_all_keeps_no_mark(

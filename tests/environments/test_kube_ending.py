@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from harness.environments.kube.ending import take_down
 from harness.environments.kube.state import ClusterState
 from harness.environments.processes import process_started
 from harness.errors import HarnessError
-from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
+from tests.environments.fake_programs import FakeKubectl, Program
 from tests.environments.test_kube_state import state
 
 CHOSEN = ("-l", "harness/run=run-1")
@@ -59,12 +58,6 @@ def kept(up: ClusterState) -> ClusterState:
 @pytest.fixture
 def lent(up: ClusterState) -> ClusterState:
     return replace(up, environment="kube", cluster="", keep=True, lent=True, context="theirs")
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield folder
 
 
 @pytest.fixture

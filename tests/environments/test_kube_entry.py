@@ -10,7 +10,7 @@ import pytest
 from harness.environments.kube.entry import NODE_PORT, entry_address, entry_service, port_mapping
 from harness.errors import HarnessError
 from harness.stack import load_stack
-from tests.environments.test_kube_kubectl import Program, on_path
+from tests.environments.fake_programs import Program, on_path
 
 SHIPPED = Path(__file__).resolve().parents[2] / "fixtures" / "stack"
 

@@ -18,18 +18,13 @@ from harness.environments.kube.source import ClusterChoice
 from harness.environments.kube.vocabulary import MANAGED
 from harness.errors import InputError
 from harness.stack import Stack, load_stack
-from tests.environments.test_kube_kubectl import FakeKubectl, on_path
-from tests.environments.test_kube_pods import FakeApi, raw_pod
+from tests.environments.fake_api import FakeApi
+from tests.environments.fake_programs import FakeKubectl
+from tests.environments.test_kube_pods import raw_pod
 from tests.environments.test_kube_state import state
 
 LOOKS = ("get", "-f", "-", "--ignore-not-found", "-o", "json")
 PROMETHEUS = "{apiVersion: monitoring.coreos.com/v1, kind: Prometheus, metadata: {name: p, namespace: mon}, spec: {}}"
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield folder
 
 
 @pytest.fixture

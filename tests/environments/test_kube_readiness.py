@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from harness.environments.kube.readiness import diagnose, unready
 from harness.stack import Container, Workload
-from tests.environments.test_kube_pods import FakeApi, pod, status_of
+from tests.environments.fake_api import FakeApi
+from tests.environments.test_kube_pods import pod, status_of
 
 NOT_READY = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "main"}]
-
-
-@pytest.fixture
-def api() -> Iterator[FakeApi]:
-    with FakeApi() as api:
-        yield api
 
 
 def workload(name: str = "w", **changes: Any) -> Workload:

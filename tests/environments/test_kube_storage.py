@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ import pytest
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.storage import Storage, read_storage
 from harness.errors import HarnessError
-from tests.environments.test_kube_kubectl import FakeKubectl, on_path
+from tests.environments.fake_programs import FakeKubectl
 
 GET = ("get", "storageclasses", "-o", "json")
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubectl]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield FakeKubectl(folder, tmp_path / "admin", "ctx")
+def kubectl(programs: Path, tmp_path: Path) -> FakeKubectl:
+    return FakeKubectl(programs, tmp_path / "admin", "ctx")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,25 +9,19 @@ import pytest
 from harness.environments.kube.kind_cluster import KindCluster
 from harness.environments.kube.made_cluster import KindSource
 from harness.environments.kube.source import ClusterChoice
-from tests.environments.test_kube_kubectl import FakeKubectl, Program, on_path
+from tests.environments.fake_programs import FakeKubectl, Program
 
 NODES = """{"items": [
   {"metadata": {"name": "c-control-plane"}, "spec": {"taints": [{"key": "node-role.kubernetes.io/control-plane"}]}},
   {"metadata": {"name": "c-worker"}, "spec": {}}]}"""
 
 
-@pytest.fixture
-def bin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with on_path(tmp_path / "bin", monkeypatch) as folder:
-        yield folder
-
-
 @pytest.mark.parametrize(("everywhere", "nodes"), [(False, ["c-worker"]), (True, ["c-control-plane", "c-worker"])])
 def test_images_are_on_the_nodes_that_take_pods_or_on_all_of_them(
-    bin: Path, tmp_path: Path, everywhere: bool, nodes: list[str]
+    programs: Path, tmp_path: Path, everywhere: bool, nodes: list[str]
 ) -> None:
-    docker, kind = Program(bin, "docker"), Program(bin, "kind")
-    kubectl = FakeKubectl(bin, tmp_path / "cluster.kubeconfig", "kind-c")
+    docker, kind = Program(programs, "docker"), Program(programs, "kind")
+    kubectl = FakeKubectl(programs, tmp_path / "cluster.kubeconfig", "kind-c")
     docker.expects("version", "--format", "{{.Server.Version}}", out="27")
     if everywhere:
         kind.expects("get", "nodes", "--name", "c", out="c-control-plane\nc-worker\n")
@@ -43,8 +36,8 @@ def test_images_are_on_the_nodes_that_take_pods_or_on_all_of_them(
     assert said == [f"1 images are on {', '.join(nodes)}"]
 
 
-def test_a_nodes_daemons_wait_for_its_pods_where_it_can_be_told(bin: Path, tmp_path: Path) -> None:
-    docker, kind = Program(bin, "docker"), Program(bin, "kind")
+def test_a_nodes_daemons_wait_for_its_pods_where_it_can_be_told(programs: Path, tmp_path: Path) -> None:
+    docker, kind = Program(programs, "docker"), Program(programs, "kind")
     kind.expects("get", "nodes", "--name", "c", out="c-control-plane\nc-worker\n")
     told = ("systemctl", "set-property", "--runtime", "system.slice", "CPUWeight=30")
     docker.expects("exec", "c-control-plane", *told, err="no systemctl", code=127)

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from harness.clock import DeadlineExceeded, wait_until
 from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.ending import take_down
@@ -27,6 +28,8 @@ from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
 _ASK_S = 3.0
+# Most pods end sooner when they are told to.
+_ENDED_S = 15.0
 _COMPONENT = "app.kubernetes.io/component"
 _LOAD = ("load-master", "load-worker")
 
@@ -111,10 +114,10 @@ class Cluster:
     def let_up(self, pod: str, namespace: str) -> None:
         """Whatever workload this pod was of has its size again. Raises HarnessError when the cluster is not reached."""
         give_back(self._kubectl, self._workloads_of(pod, namespace), namespace)
-        for left in self._pods():
-            if (left.name, left.namespace) == (pod, namespace):
-                with contextlib.suppress(HarnessError):  # it goes in its own time
-                    self.cluster.strike_off(left)
+        # One that may not be struck off, or takes longer to end, goes in its own time.
+        with contextlib.suppress(HarnessError, DeadlineExceeded):
+            what = f"what is left of pod {pod} is gone"
+            wait_until(lambda: self._is_struck_off(pod, namespace), what=what, timeout_s=_ENDED_S, poll_s=0.5)
         # A pod that was not taken after all, or only about to be; what is left on it does no harm.
         with contextlib.suppress(HarnessError):
             found = self._pod(pod, namespace)
@@ -264,6 +267,14 @@ class Cluster:
             return (self._pod(pod, namespace).workload,)
         parts = pod.split("-")
         return tuple("-".join(parts[:end]) for end in range(len(parts), 0, -1))
+
+    def _is_struck_off(self, name: str, namespace: str) -> bool:
+        """Whether no pod of this name is about to go; one that has ended is gone now."""
+        going = (pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace) and pod.ending)
+        left = next(going, None)
+        if left is not None:
+            self.cluster.strike_off(left)
+        return left is None or left.has_ended
 
     def _put_first(self, pod: ClusterPod) -> None:
         def end() -> None:

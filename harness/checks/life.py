@@ -38,17 +38,27 @@ def becoming(
 
 def _true_in_time(case: Case, true: StateChange, bounds: AlertBounds) -> CheckResult:
     """The delay from the fault's effect to the condition. It may be true before the effect is read back: no delay."""
-    effects = case.window.faults("effect")
+    begun = _begun(case)
     without = case.window.faults_without("effect")
-    if without or not effects:
+    if without or not begun:
         named = f" of {', '.join(without)}" if without else ""
         summary = f"no effect{named} was seen, so nothing says when the condition should have become true"
         return case.result("pending", Verdict.UNKNOWN, None, bounds.condition_s, summary, (true.seq,))
-    seen = next((event for event in reversed(effects) if event.t_s <= true.at_s), effects[0])
+    seen = next((effect for began_s, effect in reversed(begun) if began_s <= true.at_s), begun[0][1])
     delay_s = max(0.0, true.at_s - seen.t_s)
     return case.within(
         "pending", delay_s, bounds.condition_s, "after the fault's effect was seen", (seen.seq, true.seq)
     )
+
+
+def _begun(case: Case) -> list[tuple[float, Event]]:
+    """When each fault that took effect began to be put in, and what shows its effect, in their order.
+
+    An effect may take long to be read, and an alert be the first to tell of it.
+    """
+    faults = [seen for seen in case.window.faults_by_name().values() if "effect" in seen]
+    begun = [(seen.get("injecting", seen["effect"]).t_s, seen["effect"]) for seen in faults]
+    return sorted(begun, key=lambda each: each[0])
 
 
 def _fired_in_time(
@@ -97,14 +107,14 @@ def ending(
 
 def _fired_again(case: Case, history: AlertHistory, inactive: StateChange) -> StateChange | None:
     """A later firing that no further fault explains, or that lasts to the end."""
-    effects = case.window.faults("effect")
+    begun = _begun(case)
     later = [
         change
         for change in history.changes
         if change.state == "firing" and inactive.at_s < change.at_s < case.window.end_s
     ]
     for change in later:
-        if not any(inactive.at_s < event.t_s <= change.at_s for event in effects):
+        if not any(inactive.at_s < effect.t_s and began_s <= change.at_s for began_s, effect in begun):
             return change
     last = history.state_at(case.window.end_s)
     return later[-1] if later and last is not None and last.state == "firing" else None

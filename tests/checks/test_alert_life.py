@@ -119,6 +119,20 @@ def test_the_condition_may_become_true_exactly_at_its_bound(over: float, verdict
     assert results.verdict("alert Hot: pending") is verdict
 
 
+@pytest.mark.parametrize(("second_s", "verdict"), [(20.9, PASS), (21.1, FAIL)])
+def test_a_condition_belongs_to_the_last_fault_that_had_begun_be_its_effect_read_later(
+    second_s: float, verdict: Verdict
+) -> None:
+    """The first fault's effect is from 14 s; the second's is read at 22 s, and the condition is true at 21 s."""
+    early = {"injecting": 13.5, "injected": 13.6, "effect": 14.0, "undone": 40.0, "cleared": 40.2}
+    two = passing().without(lambda event: event.kind == "fault")
+    for status, at_s in early.items():
+        two.fault(at_s, status, "gpu-cooling-lost#1")
+    for status, at_s in {**early, "injecting": second_s, "injected": second_s, "effect": 22.0}.items():
+        two.fault(at_s, status, "gpu-cooling-lost#2")
+    assert judged(two).verdict("alert Hot: pending") is verdict
+
+
 def test_a_condition_that_was_true_before_the_effect_was_read_has_no_delay() -> None:
     early = passing().without_one("fault", status="effect").fault(24.0, "effect")
     assert judged(early).of("alert Hot: pending").measured == 0

@@ -29,6 +29,7 @@ USED = [
     ("", "pods/eviction", "create"),  # breakage.py: a node that is drained
     ("", "services/proxy", "get"),  # installation.py: the receiver, the load's target
     ("", "services", "get"),
+    ("", "pods", "delete"),
     ("", "configmaps", "get"),
     ("", "configmaps", "patch"),
     ("apps", "deployments", "get"),

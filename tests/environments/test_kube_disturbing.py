@@ -189,21 +189,21 @@ def test_what_is_left_of_a_pod_that_ended_does_not_keep_its_name_from_the_next(
     kubectl.asked("get", "-n", "a", "statefulset", "db", "-o", "json", out=json.dumps(found))
     patches(kubectl, "statefulset", "db")
     if goes:
-        kubectl.asked("create", "--raw", f"{PODS}/db-0/eviction", "-f", "-")
+        kubectl.asked("delete", "--raw", f"{PODS}/db-0", "-f", "-")
     cluster.let_up("db-0", "a")
     if goes:
         told = json.loads(kubectl.given(6))
-        assert told["deleteOptions"] == {"gracePeriodSeconds": 0, "preconditions": {"uid": "u-7"}}
+        assert (told["gracePeriodSeconds"], told["preconditions"]) == (0, {"uid": "u-7"})
 
 
-def test_a_pod_that_may_not_be_struck_off_is_let_up_all_the_same(
+def test_a_pod_that_cannot_be_struck_off_is_let_up_all_the_same(
     cluster: Cluster, api: FakeApi, kubectl: FakeKubectl
 ) -> None:
     api.lists(PODS, stateful({"terminated": {"exitCode": 0}}))
     found = {"metadata": {"annotations": {"harness/replicas": "1"}}, "spec": {"replicas": 0}}
     kubectl.asked("get", "-n", "a", "deployment", "db-0", "-o", "json", out=json.dumps(found))
     patches(kubectl, "deployment", "db-0")
-    kubectl.asked("create", "--raw", f"{PODS}/db-0/eviction", "-f", "-", err="would violate the budget", code=1)
+    kubectl.asked("delete", "--raw", f"{PODS}/db-0", "-f", "-", err="forbidden", code=1)
     cluster.let_up("db-0", "a")
 
 

@@ -18,9 +18,9 @@ _TOKEN = f"{ACCOUNT}-token"
 _TOKEN_S = 30.0
 # In each namespace of the stack: what runs there, read; a pod made to look at its ConfigMaps, or the first to go
 # when its workload is scaled; a ConfigMap changed; a workload scaled; a pod evicted, as from a node that is drained.
-# Reading a Secret, making or deleting objects and opening a shell are not among it.
+# Reading a Secret, making objects, deleting others than pods and opening a shell are not among it.
 _RULES: tuple[dict[str, Any], ...] = (
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch", "delete"]},
     {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["pods/log", "pods/proxy", "services/proxy"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events", "services"], "verbs": ["get", "list"]},

@@ -79,16 +79,11 @@ class Breakage:
         """Whether new pods may go to a node."""
         return not self._ask(f"/api/v1/nodes/{node}")["spec"].get("unschedulable", False)
 
-    def evict(self, pod: str, namespace: str, **options: Any) -> None:
-        """The pod is told to end, unless somebody's PodDisruptionBudget forbids it, which raises HarnessError.
-
-        ``options``: what else a deletion is told, by the names of the API's DeleteOptions.
-        """
+    def evict(self, pod: str, namespace: str) -> None:
+        """The pod is told to end, unless somebody's PodDisruptionBudget forbids it, which raises HarnessError."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
         for version in _EVICTION_VERSIONS:
             order = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
-            if options:
-                order["deleteOptions"] = options
             try:
                 self._kubectl.run("create", "--raw", path, "-f", "-", given=json.dumps(order).encode())
             except HarnessError as error:
@@ -105,7 +100,10 @@ class Breakage:
         Else its kubelet, if older than 1.22, may take a minute to say so, and no other of its name can come before.
         """
         if pod.ending and pod.has_ended:
-            self.evict(pod.name, pod.namespace, gracePeriodSeconds=0, preconditions={"uid": pod.uid})
+            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
+            order = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
+            path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+            self._kubectl.run("delete", "--raw", path, "-f", "-", given=json.dumps(order).encode())
 
     def uid_of(self, pod: str, namespace: str) -> str | None:
         """The API's identity of a pod; None once it is gone or about to end."""

@@ -42,9 +42,10 @@ class ExpectedAlert(_Strict):
 
 
 class ExpectedPending(_Strict):
-    """An alert whose condition must become true this often without it firing."""
+    """An alert whose condition must become true this often without it firing, of instances with these labels."""
 
     alert: str
+    labels: dict[str, str] = {}
     times: Annotated[int, Field(ge=1)]
 
 
@@ -130,7 +131,7 @@ def expectations(expect: Expect) -> Iterable[Expectation]:
         if alert.times is not None:
             yield Expectation("times", {**names, "state": "firing", "times": alert.times})
     for pending in expect.pending:
-        yield Expectation("times", {"alert": pending.alert, "state": "pending", "times": pending.times})
+        yield Expectation("times", {**pending.model_dump(), "state": "pending"})
     for muted in expect.muted:
         yield Expectation("muted", {"alert": muted.alert, "by": muted.by, "labels": muted.labels})
     for silence in expect.silence:

@@ -40,10 +40,5 @@ def parse_quantity(text: str | int | float) -> Decimal:
 
 
 def parse_bytes(text: str | int | float) -> int:
-    """Whole bytes of a quantity of storage or memory, rounded up. Raises ValueError as ``parse_quantity``
-    does.
-    """
-    number = parse_quantity(text)
-    if number < 0:
-        raise ValueError(f"got {text!r}, need a size of 0 or more")
-    return math.ceil(number)
+    """Whole bytes of a quantity of storage or memory, rounded up. Raises ValueError as ``parse_quantity`` does."""
+    return math.ceil(parse_quantity(text))

@@ -40,7 +40,8 @@ def _int_or_string(value: object) -> int | str:
 def _quantity(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"got {describe(value)}, need a quantity such as 64Mi, 2 or 500m")
-    parse_quantity(value)
+    if parse_quantity(value) < 0:
+        raise ValueError(f"got {value!r}, need a quantity of 0 or more")
     return str(value)
 
 

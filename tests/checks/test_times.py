@@ -43,6 +43,12 @@ def test_what_came_before_the_window_does_not_count() -> None:
     assert check_times(EXPECTED, window(("pending", -1.0), *TWICE)).measured == 2
 
 
+@pytest.mark.parametrize(("labels", "times"), [({}, 2), ({"alertname": "A"}, 2), ({"job": "other"}, 0)])
+def test_only_instances_with_the_labels_count(labels: dict[str, str], times: int) -> None:
+    chosen = Expectation("times", {**EXPECTED.params, "labels": labels})
+    assert check_times(chosen, window(*TWICE)).measured == times
+
+
 def test_another_alert_does_not_count() -> None:
     other = Expectation("times", {"alert": "B", "state": "pending", "times": 2})
     assert check_times(other, window(*TWICE)).measured == 0

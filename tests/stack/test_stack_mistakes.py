@@ -60,6 +60,10 @@ CASES: list[tuple[Any, str]] = [
         "containers[0].resources.limits.memory: got '64MB', need a quantity",
     ),
     (
+        lambda f: container(f).update(resources={"requests": {"ephemeral-storage": "-1Gi"}}),
+        "containers[0].resources.requests.ephemeral-storage: got '-1Gi', need a quantity of 0 or more",
+    ),
+    (
         lambda f: container(f).update(env=[{"name": "A", "value": 1}]),
         "containers[0].env[0].value: got 1, need a string; put it in quotes",
     ),

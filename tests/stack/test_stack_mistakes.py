@@ -49,6 +49,10 @@ CASES: list[tuple[Any, str]] = [
         lambda f: set_expr(f, "sum by (x"),
         "document 4: spec.groups[0].rules[0].expr: is not PromQL: unclosed left",
     ),
+    (
+        lambda f: f["Prometheus/p"].update(apiVersion="v9"),
+        "holds no Prometheus object (monitoring.coreos.com), need one",
+    ),
     (lambda f: f["Service/app"]["metadata"].pop("name"), "document 6: metadata.name: is missing"),
     (lambda f: f["Service/app"]["spec"].update(ports="80"), 'document 6: spec.ports: got "80", need a list'),
     (

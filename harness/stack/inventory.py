@@ -81,14 +81,14 @@ class Found(Generic[M]):
 class Inventory:
     """All manifests of a stack.
 
-    ``dashboards``: Grafana JSON that stands in files of its own, by the file's stem. ``kinds``: every kind
-    seen, also of objects that turned out wrong, so that those are not called absent too. ``hooks``: objects of a
+    ``dashboards``: Grafana JSON that stands in files of its own, by the file's stem. ``wrong``: the kinds
+    of objects that could not be read, so that those are not called absent too. ``hooks``: objects of a
     rendered Helm chart that its installation does not make, with the reason.
     """
 
     all: tuple[Found[Manifest], ...]
     dashboards: Mapping[str, Mapping[str, Any]]
-    kinds: frozenset[str]
+    wrong: frozenset[str]
     hooks: tuple[str, ...] = ()
 
     def of(self, model: type[N]) -> tuple[Found[N], ...]:
@@ -144,6 +144,7 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
     found: list[Found[Manifest]] = []
     dashboards: dict[str, Mapping[str, Any]] = {}
     seen: dict[tuple[str, ...], Place] = {}
+    wrong: set[str] = set()
     hooks: list[str] = []
     for document in documents:
         if "kind" not in document.value and isinstance(document.value.get("panels"), list):
@@ -151,6 +152,7 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
             continue
         one = _read(document, mistakes)
         if one is None:
+            wrong.add(str(document.value.get("kind")))
             continue
         called = _hooks(one.manifest)
         if called and called <= _NOT_OF_A_RELEASE:
@@ -163,8 +165,7 @@ def take_inventory(documents: Sequence[Document], mistakes: list[Mistake]) -> In
             continue
         seen[identity] = document.place
         found.append(one)
-    kinds = frozenset(str(document.value.get("kind")) for document in documents)
-    return Inventory(tuple(found), dashboards, kinds, tuple(hooks))
+    return Inventory(tuple(found), dashboards, frozenset(wrong), tuple(hooks))
 
 
 def decode_secret(value: str, *, errors: str = "replace") -> str:

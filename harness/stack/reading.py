@@ -106,8 +106,7 @@ def _configuration(
 def _the_prometheus(inventory: Inventory, root: Path, mistakes: list[Mistake]) -> Found[PrometheusManifest] | None:
     found = inventory.of(PrometheusManifest)
     if not found:
-        # One with mistakes of its own was there; one of another API's was not.
-        if "Prometheus" not in inventory.kinds or not mistakes:
+        if "Prometheus" not in inventory.wrong:
             mistakes.append(Mistake(root, "", "holds no Prometheus object (monitoring.coreos.com), need one"))
         return None
     for further in found[1:]:

@@ -82,18 +82,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return load_stack(merged(tmp_path_factory.mktemp("stack")))
 
 
-@pytest.mark.parametrize(("alert", "series", "minute", "fires"), CASES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("interval", "alert", "series", "minute", "fires"),
+    [*(("30s", *case) for case in CASES), *(("2m", *case) for case in SLOW_CASES)],
+    ids=lambda value: str(value)[:40],
+)
 def test_a_rule_fires_exactly_when_it_should(
-    stack: Stack, tmp_path: Path, alert: str, series: dict[str, str], minute: int, fires: bool
+    stack: Stack, tmp_path: Path, interval: str, alert: str, series: dict[str, str], minute: int, fires: bool
 ) -> None:
-    assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires)
-
-
-@pytest.mark.parametrize(("alert", "series", "minute", "fires"), SLOW_CASES, ids=lambda value: str(value)[:40])
-def test_a_rule_about_what_is_seldom_read_fires_exactly_when_it_should(
-    stack: Stack, tmp_path: Path, alert: str, series: dict[str, str], minute: int, fires: bool
-) -> None:
-    assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires, interval="2m")
+    assert_fires(stack, tmp_path, alert, series, minute=minute, fires=fires, interval=interval)
 
 
 def test_every_alert_of_a_cluster_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(stack: Stack) -> None:

@@ -129,6 +129,28 @@ class KindCluster:
             with contextlib.suppress(HarnessError):
                 _output(["docker", "exec", node, *argv])
 
+    def keep_service_packets(self) -> None:
+        """A packet to a Service that has no rule yet goes nowhere, and is sent again.
+
+        When a Service gets its first endpoint, kube-proxy takes the rule that refuses back before it writes the one
+        that leads there. What is sent between the two would leave the node, and in some networks there is something
+        that answers for any address: such a connection then stays with it.
+        """
+        with contextlib.suppress(HarnessError):
+            for network in self._service_networks():
+                program = "ip6tables" if ":" in network else "iptables"
+                rule = f"FORWARD -d {network} -j DROP"
+                script = f"{program} -w 10 -C {rule} 2>/dev/null || {program} -w 10 -I {rule}"
+                for node in self.nodes():
+                    with contextlib.suppress(HarnessError):
+                        _output(["docker", "exec", node, "sh", "-c", script])
+
+    def _service_networks(self) -> list[str]:
+        """The networks of the Services' addresses, as kubeadm was told; none where it was told in another way."""
+        kept = self.kubectl.get("configmap", "kubeadm-config", "-n", "kube-system").get("data", {})
+        settings = yaml.safe_load(kept.get("ClusterConfiguration", "{}"))
+        return [part for part in settings.get("networking", {}).get("serviceSubnet", "").split(",") if part]
+
     def write_kubeconfig(self) -> None:
         """Writes the kubeconfig of a cluster that is there already."""
         self.kubeconfig.touch(mode=0o600)

@@ -67,6 +67,7 @@ class KindSource:
             first["extraPortMappings"] = [*first.get("extraPortMappings", []), port_mapping()]
             self._kind.create(config, self._run_dir, image=self._node_image, progress=progress, watch=watch)
         self._kind.put_pods_first()
+        self._kind.keep_service_packets()
         return self._kind.kubectl
 
     def _require_unused(self) -> None:

@@ -94,17 +94,6 @@ class Breakage:
             else:
                 return
 
-    def strike_off(self, pod: ClusterPod) -> None:
-        """A pod that was to go and has ended is gone; what still runs is left to end. Raises HarnessError.
-
-        Else its kubelet, if older than 1.22, may take a minute to say so, and no other of its name can come before.
-        """
-        if pod.ending and pod.has_ended:
-            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
-            order = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
-            path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
-            self._kubectl.run("delete", "--raw", path, "-f", "-", given=json.dumps(order).encode())
-
     def uid_of(self, pod: str, namespace: str) -> str | None:
         """The API's identity of a pod; None once it is gone or about to end."""
         return next((each.uid for each in self._pods(pod, namespace) if each.name == pod), None)

@@ -11,7 +11,6 @@ from typing import Any
 
 import requests
 
-from harness.clock import DeadlineExceeded, wait_until
 from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.ending import take_down
@@ -20,7 +19,7 @@ from harness.environments.kube.kind_node import KindNode
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.pods import ClusterPod, list_pods
-from harness.environments.kube.scaling import SCALED, counts_costs, forget_cost, give_back, put_first, take_one
+from harness.environments.kube.scaling import Scaling, counts_costs
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.vocabulary import ACCOUNT, MANAGED, TOUCHED, labelled
 from harness.environments.kube.volumes import config_file, config_maps_of, kept_volume, pods_with, volume_path
@@ -28,8 +27,6 @@ from harness.errors import HarnessError, PodGone
 from harness.model import ProcessRef
 
 _ASK_S = 3.0
-# Most pods end sooner when they are told to.
-_ENDED_S = 15.0
 _COMPONENT = "app.kubernetes.io/component"
 _LOAD = ("load-master", "load-worker")
 
@@ -41,6 +38,8 @@ class Cluster:
         self.state = state
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
         self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask, own_image=state.own_image)
+        costs_count = counts_costs(state.versions.get("kubernetes", ""))
+        self._scaling = Scaling(self._kubectl, pods=self._pods, costs_count=costs_count)
 
     def alive(self) -> bool:
         """Whether the cluster is there, and what was put into it."""
@@ -104,25 +103,16 @@ class Cluster:
 
         Raises HarnessError for a pod whose workload has no size, or would give up another one.
         """
-        found = self._pod(pod, namespace)
-        if found.owner_kind not in SCALED:
-            raise HarnessError(f"pod {pod} belongs to a {found.owner_kind}: it cannot be kept down by scaling")
-        if found.owner_kind == "Deployment":
-            self._put_first(found)
-        take_one(self._kubectl, found)
+
+        def kill() -> None:
+            for process in self.processes(pod, namespace)[:1]:
+                self.signal(process, signal.SIGKILL)
+
+        self._scaling.take(self._pod(pod, namespace), kill=kill)
 
     def let_up(self, pod: str, namespace: str) -> None:
         """Whatever workload this pod was of has its size again. Raises HarnessError when the cluster is not reached."""
-        give_back(self._kubectl, self._workloads_of(pod, namespace), namespace)
-        # One that may not be struck off, or takes longer to end, goes in its own time.
-        with contextlib.suppress(HarnessError, DeadlineExceeded):
-            what = f"what is left of pod {pod} is gone"
-            wait_until(lambda: self._is_struck_off(pod, namespace), what=what, timeout_s=_ENDED_S, poll_s=0.5)
-        # A pod that was not taken after all, or only about to be; what is left on it does no harm.
-        with contextlib.suppress(HarnessError):
-            found = self._pod(pod, namespace)
-            if found.owner_kind == "Deployment":
-                forget_cost(self._kubectl, found)
+        self._scaling.give_back(pod, namespace)
 
     def volume_usage(self, pod: str, namespace: str, volume: str) -> tuple[int, int]:
         """(size, available) of a pod's volume in bytes."""
@@ -260,35 +250,6 @@ class Cluster:
         found = self._pod(pod, namespace)
         node = KindNode(found.node)
         return node, volume_path(found, volume, node)
-
-    def _workloads_of(self, pod: str, namespace: str) -> Sequence[str]:
-        """What the workload of a pod may be called, be the pod there or not: its name's beginnings."""
-        with contextlib.suppress(PodGone):
-            return (self._pod(pod, namespace).workload,)
-        parts = pod.split("-")
-        return tuple("-".join(parts[:end]) for end in range(len(parts), 0, -1))
-
-    def _is_struck_off(self, name: str, namespace: str) -> bool:
-        """Whether no pod of this name is about to go; one that has ended is gone now."""
-        going = (pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace) and pod.ending)
-        left = next(going, None)
-        if left is not None:
-            self.cluster.strike_off(left)
-        return left is None or left.has_ended
-
-    def _put_first(self, pod: ClusterPod) -> None:
-        def end() -> None:
-            for process in self.processes(pod.name, pod.namespace)[:1]:
-                self.signal(process, signal.SIGKILL)
-
-        put_first(
-            self._kubectl,
-            pod,
-            others=[each for each in self.pods(pod.workload, pod.namespace) if each.name != pod.name],
-            costs_count=counts_costs(self.state.versions.get("kubernetes", "")),
-            end=end,
-            is_ready=lambda: self._pod(pod.name, pod.namespace).ready,
-        )
 
 
 def cluster_exists(state: ClusterState) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXPERIMENT_SUFFIXES = (".yaml", ".yml", ".json")
 TIME_SCALE = 60.0
 LOAD_RATE = 10.0
 LOAD_MODEL = "demo-lm"

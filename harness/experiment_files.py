@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.defaults import EXPERIMENT_SUFFIXES
 from harness.errors import Mistake
 from harness.expectations import type_name
 from harness.strict_yaml import load_json, load_yaml
 
-SUFFIXES = (".yaml", ".yml", ".json")
 # Far beyond any experiment that somebody wrote, and small enough to be copied without harm.
 _MAX_DEPTH = 50
 _MAX_VALUES = 100_000
@@ -20,7 +20,7 @@ def experiment_files(paths: Sequence[Path], mistakes: list[Mistake]) -> Iterable
     """The files given and those in directories given; adds a mistake for what holds none or is not there."""
     for path in paths:
         if path.is_dir():
-            found = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
+            found = sorted(each for each in path.iterdir() if each.suffix in EXPERIMENT_SUFFIXES)
             if not found:
                 mistakes.append(Mistake(path, "", "holds no experiment (*.yaml, *.yml or *.json)"))
             yield from found

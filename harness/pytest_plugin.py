@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # they take longer to import than a test session that has no 
     from harness.run.testing import Environment, Load
     from harness.stack import Stack
 
-_SUFFIXES = (".yaml", ".yml", ".json")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of ``harness certify``, under the same names where pytest has none of that name."""
@@ -89,7 +87,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
     """A file that says it is an experiment of the harness, and any file of a directory that was named on the command
     line for its experiments: one that cannot be read there must not go unnoticed."""
-    if file_path.suffix not in _SUFFIXES or not (_named(file_path, parent.config) or _says_so(file_path)):
+    if file_path.suffix not in defaults.EXPERIMENT_SUFFIXES or not (
+        _named(file_path, parent.config) or _says_so(file_path)
+    ):
         return None
     return ExperimentFile.from_parent(parent, path=file_path)
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from harness.clock import RunClock
+from harness.defaults import EXPERIMENT_SUFFIXES
 from harness.evidence.timeline import Timeline
-from harness.experiment_files import SUFFIXES
 from harness.run.running import Running
 from harness.run.session import Session, open_session
 from harness.run.standing import find_environment
@@ -41,7 +41,7 @@ def _attach(environment: Running) -> Session:
     from harness.experiment import load_experiments  # which knows the activities, and they know this module
 
     spec = load_stack_of(environment.state.stack).spec
-    named = [Path(each) for each in sys.argv[1:] if Path(each).suffix in SUFFIXES and Path(each).is_file()]
+    named = [Path(each) for each in sys.argv[1:] if Path(each).suffix in EXPERIMENT_SUFFIXES and Path(each).is_file()]
     experiments = load_experiments(named, spec) if len(named) == 1 else ()
     run_dir = Path(environment.state.run_dir)
     number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1

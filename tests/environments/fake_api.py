@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import Answering, LoopbackServer
 
 
 class FakeApi:
@@ -35,30 +34,18 @@ class FakeApi:
     def __enter__(self) -> FakeApi:
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_GET(self) -> None:
                 api.asked.append(self.path)
-                api.headers.append({name.lower(): value for name, value in self.headers.items()})
+                api.headers.append(self.lowered())
                 status, give = api._answers.get(self.path, (418, lambda: "not expected"))
-                given = give()
-                body = given.encode() if isinstance(given, str) else json.dumps(given).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, give())
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02))
-        self._thread.start()
+        self._server = LoopbackServer(Handler)
+        self.url = self._server.url
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
         if kind is None:
             assert set(self.asked) == set(self._answers)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_server import Answering, LoopbackServer
 
 Object = dict[str, Any]
 
@@ -103,23 +104,18 @@ class WatchedApi:
     def __enter__(self) -> WatchedApi:
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 api.asked.append(self.path)
-                api.headers.append({name.lower(): value for name, value in self.headers.items()})
+                api.headers.append(self.lowered())
                 parts = urlsplit(self.path)
                 asked = parse_qs(parts.query)
                 if "watch" in asked:
                     self.watch(parts.path, int(asked["resourceVersion"][0]))
                     return
-                status, given = api._list(parts.path)
-                body = given.encode() if isinstance(given, str) else json.dumps(given).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(*api._list(parts.path))
 
             def watch(self, path: str, since: int) -> None:
                 self.send_response(200)
@@ -132,26 +128,15 @@ class WatchedApi:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                 self.wfile.write(b"0\r\n\r\n")
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Says nothing."""
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Says nothing: who watches may be gone before a watch ends."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02))
-        self._thread.start()
+        self._server = LoopbackServer(Handler)
+        self.url = self._server.url
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
 
 def _key(of: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from harness.model import Event
 from tests.evidence.scripted import ScriptedServer
+from tests.http_server import Answering, LoopbackServer
 
 
 class Written:
@@ -50,23 +48,12 @@ def answering() -> Iterator[Callable[[Any], str]]:
     with ExitStack() as cleanup:
 
         def start(answer: Any) -> str:
-            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-
-            class Handler(BaseHTTPRequestHandler):
+            class Handler(Answering):
                 def do_GET(self) -> None:
-                    self.send_response(200)
-                    self.end_headers()
-                    self.wfile.write(body)
+                    self.answer(200, answer)
 
-                def log_message(self, *args: object) -> None:
-                    """Nothing is logged."""
-
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            thread = Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            cleanup.callback(thread.join)
-            cleanup.callback(server.server_close)
-            cleanup.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_address[1]}"
+            server = LoopbackServer(Handler)
+            cleanup.callback(server.stop)
+            return server.url
 
         yield start

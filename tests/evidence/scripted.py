@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import defaultdict, deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.http_server import Answering, LoopbackServer
 
 
 class ScriptedServer:
@@ -19,7 +19,7 @@ class ScriptedServer:
         self._unexpected: list[str] = []
         outer = self
 
-        class Answering(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_GET(self) -> None:
                 split = urlsplit(self.path)
                 outer.requests.append((split.path, dict(parse_qsl(split.query))))
@@ -28,21 +28,10 @@ class ScriptedServer:
                 else:
                     outer._unexpected.append(self.path)
                     status, body = 500, b"not scripted"
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, body)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        self._server = LoopbackServer(Handler)
+        self.url = self._server.url
 
     def script(self, path: str, answer: Any, *, status: int = 200) -> None:
         """The next answer to this path: bytes as they are, anything else as JSON."""
@@ -50,9 +39,7 @@ class ScriptedServer:
         self._answers[path].append((status, body))
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def check(self) -> None:
         """Raises AssertionError for what was asked but not scripted, or scripted but not asked."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
@@ -13,6 +10,7 @@ import pytest
 
 from harness.evidence.panels import PanelCollector
 from tests.evidence.conftest import Written
+from tests.http_server import Answering, LoopbackServer
 
 
 class Answers:
@@ -28,27 +26,16 @@ class Answers:
 def answers() -> Iterator[Answers]:
     held = Answers()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             (query,) = parse_qs(urlparse(self.path).query)["query"]
             held.asked.append(query)
-            answer = held.by_query[query]
-            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, held.by_query[query])
 
-        def log_message(self, *args: object) -> None:
-            """Nothing is logged."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    held.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    server = LoopbackServer(Handler)
+    held.url = server.url
     yield held
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server.stop()
 
 
 def returned(series: int) -> dict[str, Any]:

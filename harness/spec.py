@@ -125,6 +125,29 @@ class InhibitRule:
         return all(source.get(name, "") == target.get(name, "") for name in self.equal)
 
 
+# Below this, real networking and processes need the time, however short the stack's own durations become.
+_MIN_PEER_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The replicas of an Alertmanager, which notify in turn; one waits ``timeout_s`` for each that is before it."""
+
+    namespace: str
+    workload: str
+    count: int
+    timeout_s: float
+
+    @property
+    def pods(self) -> tuple[str, ...]:
+        """The pods' names."""
+        return tuple(f"{self.workload}-{ordinal}" for ordinal in range(self.count))
+
+    def real_timeout_s(self, time_scale: float) -> float:
+        """The timeout they run with."""
+        return max(_MIN_PEER_TIMEOUT_S, self.timeout_s / time_scale)
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A dashboard's panel with the queries it asks, in spec time; ``problem``: why they cannot be asked, or empty."""
@@ -146,6 +169,7 @@ class Spec:
 
     ``external_labels``: what Prometheus adds to every alert it sends; its own ``ALERTS`` series do not show them.
     ``resend_delay_s``: how often Prometheus tells Alertmanager again of an alert that still fires.
+    ``peers``: None where one Alertmanager notifies alone.
     """
 
     alerts: tuple[AlertSpec, ...]
@@ -155,6 +179,7 @@ class Spec:
     external_labels: Mapping[str, str] = field(default_factory=dict)
     resend_delay_s: float = 60.0
     panels: tuple[Panel, ...] = ()
+    peers: Peers | None = None
 
     @property
     def longest_evaluation_s(self) -> float:

@@ -53,13 +53,15 @@ def _stages(case: Case, history: AlertHistory) -> Iterator[CheckResult]:
     for route in routes:
         joins = group_exists(case, history, firing, route)
         there = alert_bounds(rule, route, time_scale=case.time_scale, group_exists=joins)
-        yield notified(case, history, firing, true, route, there)
+        wait_s = case.peers_wait_s(firing.at_s + there.notice_s)
+        yield notified(case, history, firing, true, route, there.with_wait(wait_s))
     inactive, result = ending(case, history, firing, bounds)
     yield result
     if inactive is not None:
         for route in routes:
             there = alert_bounds(rule, route, time_scale=case.time_scale)
-            yield resolution_notified(case, history, inactive, route, there)
+            wait_s = case.peers_wait_s(inactive.at_s + there.resolved_notice_s)
+            yield resolution_notified(case, history, inactive, route, there.with_wait(wait_s))
 
 
 def _rule_of(rules: Sequence[AlertSpec], labels: Mapping[str, str]) -> AlertSpec | None:

@@ -6,7 +6,7 @@ gets an allowance of real time on top.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.spec import AlertSpec, Route
 
@@ -35,6 +35,10 @@ class AlertBounds:
     def whole_s(self) -> float:
         """The latest a first notification can arrive after the fault's effect."""
         return self.condition_s + self.firing_s + self.notice_s
+
+    def with_wait(self, wait_s: float) -> AlertBounds:
+        """The bounds where either notification may come this much later."""
+        return replace(self, notice_s=self.notice_s + wait_s, resolved_notice_s=self.resolved_notice_s + wait_s)
 
 
 def alert_bounds(alert: AlertSpec, route: Route, *, time_scale: float, group_exists: bool = True) -> AlertBounds:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.checks.peers import peers_wait_s
 from harness.checks.window import AlertHistory, StateChange, Window, alert_histories
 from harness.model import CheckResult, Expectation, Verdict
 from harness.spec import Spec
@@ -35,6 +36,11 @@ class Case:
     def firing(self, history: AlertHistory) -> StateChange | None:
         """The instance's first change to firing within the window."""
         return history.first("firing", since_s=self.window.begin_s, until_s=self.window.end_s)
+
+    def peers_wait_s(self, until_s: float) -> float:
+        """Real seconds for which a notification due at this time may wait for Alertmanagers that were disturbed."""
+        before = (event for event in self.window.events if self.window.begin_s <= event.t_s <= until_s)
+        return peers_wait_s(before, self.spec, time_scale=self.time_scale)
 
     def within(self, stage: str, took_s: float, limit_s: float, what: str, evidence: tuple[int, ...]) -> CheckResult:
         """PASS up to and at the limit, FAIL above it, UNKNOWN for a time that is no number."""

@@ -56,6 +56,7 @@ def _long_enough(
 ) -> CheckResult:
     """That both fired together for as long as a notification may take, or its absence would show nothing."""
     due_s = _notice_s(case, history)
+    due_s += case.peers_wait_s(firing.at_s + due_s)
     until_s = min(_fires_until(each, firing.at_s, case.window.end_s) for each in (history, source))
     together_s = until_s - firing.at_s
     since = source.state_at(firing.at_s)

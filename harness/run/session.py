@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.checks.bounds import AlertBounds
 from harness.checks.heartbeat import first_after, heartbeat_bounds, missed_at_s
+from harness.checks.peers import peers_wait_s
 from harness.checks.window import AlertHistory, alert_histories
 from harness.clock import DeadlineExceeded, wait_until
 from harness.errors import HarnessError
@@ -222,7 +223,8 @@ class Session:
         return self.timeline.events(self._since)
 
     def _bounds(self, rule: AlertSpec) -> list[AlertBounds]:
-        return bounds_of(rule, self.spec, time_scale=self.time_scale)
+        wait_s = peers_wait_s(self._events(), self.spec, time_scale=self.time_scale)
+        return [bounds.with_wait(wait_s) for bounds in bounds_of(rule, self.spec, time_scale=self.time_scale)]
 
     def _ordinary(self) -> set[str]:
         return {alert.name for alert in self.spec.alerts if not alert.is_heartbeat}

@@ -11,7 +11,7 @@ from harness.stack.alertmanager_manifests import AlertmanagerSpec
 from harness.stack.left_out import left_out
 from harness.stack.manifests import secret_references
 from harness.stack.objects import Rendered, Stack
-from harness.stack.operated import MESH_PORT, clustered
+from harness.stack.operated import MESH_PORT
 from harness.stack.prometheus_rendering import compressed, write_yaml
 from harness.stack.receivers import Integration, Network, integrations_of
 from harness.stack.routing import DEFAULT_WAITS
@@ -19,7 +19,6 @@ from harness.stack.routing import DEFAULT_WAITS
 HostAddresses = Mapping[str, str] | Callable[[str], str | None]
 _RESOLVE_TIMEOUT = "5m"
 # Below these, real networking and processes need the time, however short the stack's own durations become.
-_MIN_PEER_TIMEOUT_S = 1.0
 _MIN_GOSSIP_S = 0.02
 _MIN_PUSHPULL_S = 1.0
 # What of the global section holds durations or how messages look; the rest names services outside.
@@ -129,13 +128,13 @@ def _global(written: Mapping[str, Any], time_scale: float, notes: list[str]) -> 
 
 def _flags(stack: Stack, time_scale: float, host_addresses: HostAddresses) -> tuple[str, ...]:
     spec = AlertmanagerSpec.model_validate(stack.alertmanager)
-    if not clustered(spec) or stack.alertmanager_name is None:
+    peers = stack.spec.peers
+    if peers is None:
         return ()
-    namespace, name = stack.alertmanager_name
     look_up = host_addresses.get if isinstance(host_addresses, Mapping) else host_addresses
-    hosts = [f"alertmanager-{name}-{ordinal}.alertmanager-operated.{namespace}.svc" for ordinal in range(spec.replicas)]
+    hosts = [f"{pod}.alertmanager-operated.{peers.namespace}.svc" for pod in peers.pods]
     timings = {
-        "peer-timeout": max(_MIN_PEER_TIMEOUT_S, parse_duration(spec.cluster_peer_timeout) / time_scale),
+        "peer-timeout": peers.real_timeout_s(time_scale),
         "gossip-interval": max(_MIN_GOSSIP_S, parse_duration(spec.cluster_gossip_interval) / time_scale),
         "pushpull-interval": max(_MIN_PUSHPULL_S, parse_duration(spec.cluster_pushpull_interval) / time_scale),
         "settle-timeout": max(_MIN_PUSHPULL_S, 60.0 / time_scale),

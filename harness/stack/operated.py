@@ -8,6 +8,8 @@ it there.
 
 from __future__ import annotations
 
+from harness.clock import parse_duration
+from harness.spec import Peers
 from harness.stack.alertmanager_manifests import AlertmanagerManifest, AlertmanagerSpec
 from harness.stack.inventory import Found
 from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Service, ServicePort, Volume, Workload
@@ -32,12 +34,20 @@ def alertmanager_workload(found: Found[AlertmanagerManifest]) -> Workload:
     renders.
     """
     spec = found.manifest.spec
-    mesh = {"tcp-mesh": MESH_PORT} if clustered(spec) else {}
+    mesh = {"tcp-mesh": MESH_PORT} if _clustered(spec) else {}
     return _workload(found, spec, "alertmanager", _alertmanager_args(spec), mesh)
 
 
-def clustered(spec: AlertmanagerSpec) -> bool:
-    """Whether the replicas gossip; a single one does only when told to."""
+def alertmanager_peers(found: Found[AlertmanagerManifest]) -> Peers | None:
+    """The replicas, where they gossip; a single one does only when told to."""
+    spec = found.manifest.spec
+    if not _clustered(spec):
+        return None
+    workload = alertmanager_workload(found)
+    return Peers(workload.namespace, workload.name, spec.replicas, parse_duration(spec.cluster_peer_timeout))
+
+
+def _clustered(spec: AlertmanagerSpec) -> bool:
     return spec.replicas != 1 or spec.force_enable_cluster_mode
 
 
@@ -148,7 +158,7 @@ def _prometheus_args(spec: PrometheusSpec) -> list[str]:
 
 
 def _alertmanager_args(spec: AlertmanagerSpec) -> list[str]:
-    cluster = f"$(POD_IP):{MESH_PORT}" if clustered(spec) else ""
+    cluster = f"$(POD_IP):{MESH_PORT}" if _clustered(spec) else ""
     return [
         "--config.file=/etc/alertmanager/alertmanager.yml",
         "--storage.path=/alertmanager",

@@ -20,7 +20,7 @@ from harness.stack.inventory import Found, Inventory, take_inventory
 from harness.stack.manifests import ConfigMapManifest
 from harness.stack.monitors import read_endpoints
 from harness.stack.objects import Service, Stack, Workload
-from harness.stack.operated import alertmanager_workload, operated_services, prometheus_workload
+from harness.stack.operated import alertmanager_peers, alertmanager_workload, operated_services, prometheus_workload
 from harness.stack.operator_manifests import PrometheusManifest
 from harness.stack.receivers import Network
 from harness.stack.routing import read_routing
@@ -67,6 +67,7 @@ def load_stack(root: Path, *further: Path) -> Stack:
             inhibitions,
             external_labels=_external_labels(prometheus),
             resend_delay_s=parse_duration(prometheus.manifest.spec.rules.alert.resend_delay),
+            peers=alertmanager_peers(alertmanager) if alertmanager else None,
             panels=read_panels(dashboards, parse_duration(prometheus.manifest.spec.scrape_interval)),
         ),
         unselected=(*unselected, *refused, *refused_configurations, *inventory.hooks),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.model import Expectation, Verdict
-from harness.spec import InhibitRule, Matcher, Spec
+from harness.spec import InhibitRule, Matcher, Peers, Spec
 from tests.checks.timelines import HOT, Timeline, alert_spec, expects_hot, experiment, judged, passing, spec
 
 FULL = {"alertname": "Full", "severity": "warning", "gpu_id": "0"}
@@ -72,6 +72,14 @@ def test_firing_together_too_short_for_a_notification_proves_nothing() -> None:
 
 def test_just_long_enough_passes() -> None:
     assert verdict(timeline(to_s=38.0)).verdict is Verdict.PASS
+
+
+def test_a_notification_that_may_wait_for_an_alertmanager_that_died_takes_longer_to_be_missed() -> None:
+    peers = Peers("monitoring", "alertmanager-main", 3, 2.0)
+    died = timeline().add(25.0, "pod", "alertmanager-main-0", status="exited", workload="alertmanager-main")
+    assert (found := verdict(died, replace(muting(), peers=peers))).limit == 6.0 + 2 * 2.0
+    assert found.verdict is Verdict.UNKNOWN
+    assert verdict(timeline(), replace(muting(), peers=peers)).limit == 6.0
 
 
 def test_a_receiver_that_could_not_be_read_proves_nothing() -> None:

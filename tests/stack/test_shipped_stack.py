@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.spec import Peers
 from harness.stack import Stack, render_prometheus
 from tests.stack.rule_cases import assert_fires
 
@@ -103,6 +104,10 @@ def test_every_shipped_alert_has_a_case_in_which_it_fires_and_one_in_which_it_do
 def test_everything_shipped_is_selected_and_compressible(shipped: Stack) -> None:
     assert shipped.unselected == ()
     assert [alert.name for alert in shipped.spec.alerts if alert.incompressible] == []
+
+
+def test_three_alertmanagers_notify_in_turn(shipped: Stack) -> None:
+    assert shipped.spec.peers == Peers("monitoring", "alertmanager-model-alerts", 3, 15.0)
 
 
 def test_jobs_the_rules_name_are_jobs_that_are_scraped(shipped: Stack) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.environments.kube.additions import Additions
 from harness.environments.kube.storage import Storage
-from harness.environments.kube.translation import Additions, Translation, translate
+from harness.environments.kube.translation import Translation, translate
 from harness.environments.kube.vocabulary import MANAGED
 from harness.environments.receiver import with_receiver
 from harness.stack import Rendered, Stack, load_stack, render_alertmanager, render_prometheus

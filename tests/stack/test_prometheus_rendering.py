@@ -56,6 +56,17 @@ def test_rules_and_flags_shrink_but_thresholds_and_retention_do_not(load: Any) -
     assert not any("retention" in flag for flag in rendered.flags)
 
 
+def test_where_targets_are_discovered_they_are_taken_up_sooner_in_compressed_time(load: Any) -> None:
+    def flags(scale: float, pods: Any = None) -> list[str]:
+        flags = render_prometheus(load(), pods, time_scale=scale).flags
+        return [flag for flag in flags if "discovery" in flag]
+
+    assert flags(1) == ["--scrape.discovery-reload-interval=5s"]
+    assert flags(2) == ["--scrape.discovery-reload-interval=2s500ms"]
+    assert flags(60) == ["--scrape.discovery-reload-interval=500ms"]
+    assert flags(60, []) == []
+
+
 def test_a_target_carries_discoverys_labels_and_the_operators_relabeling(load: Any, addresses: Any) -> None:
     stack = load()
     job = configuration(render_prometheus(stack, addresses(stack), time_scale=60))["scrape_configs"][0]

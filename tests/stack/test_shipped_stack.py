@@ -106,6 +106,12 @@ def test_everything_shipped_is_selected_and_compressible(shipped: Stack) -> None
     assert [alert.name for alert in shipped.spec.alerts if alert.incompressible] == []
 
 
+def test_only_inference_pods_that_started_are_scraped(shipped: Stack) -> None:
+    rule = {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Pending", "action": "drop"}
+    dropping = {endpoint.port for endpoint in shipped.endpoints if rule in endpoint.relabelings}
+    assert dropping == {endpoint.port for endpoint in shipped.endpoints if endpoint.monitor.endswith("inference")}
+
+
 def test_three_alertmanagers_notify_in_turn(shipped: Stack) -> None:
     assert shipped.spec.peers == Peers("monitoring", "alertmanager-model-alerts", 3, 15.0)
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from harness.environments.images import ResolvedImage
 from harness.environments.kube.access import account_objects
+from harness.environments.kube.additions import Additions
 from harness.environments.kube.discovery import PORT as DISCOVERY_PORT
 from harness.environments.kube.discovery_probe import knows_kubernetes
 from harness.environments.kube.kind_cluster import GPU_DIR
 from harness.environments.kube.shared_gpu import GPU_FILE
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.storage import Storage
-from harness.environments.kube.translation import Additions, translate
+from harness.environments.kube.translation import translate
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, labelled
 from harness.environments.receiver import RECEIVER_LABEL
 from harness.stack import Rendered, Stack, Workload, render_alertmanager, render_prometheus

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from harness.environments.kube.additions import Additions, adapt_pod
 from harness.environments.kube.confinement import confine
 from harness.environments.kube.kinds import OPERATOR_GROUP, lies_in_namespace
 from harness.environments.kube.operated import operated_objects
 from harness.environments.kube.placement import settle
 from harness.environments.kube.pod_settings import carry_settings
-from harness.environments.kube.storage import Storage
 from harness.environments.kube.vocabulary import CAPTURE_SERVICE, MANAGED, Manifest
 from harness.environments.receiver import RECEIVER_LABEL
 from harness.stack import Rendered, Stack, Workload
@@ -34,44 +34,11 @@ _SERVED_GROUPS = frozenset(
 _LEFT_OUT = ("CronJob", "ReplicaSet", "ReplicationController")
 # Every cluster has them, and whoever deletes one has lost more than a run's objects.
 _NEVER_MADE = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
-_GPU_VOLUME = "harness-simulated-gpu"
-_GPU_MOUNT = "/run/simulated-gpu"
-_GPU_RESOURCES = "nvidia.com/"
-# Kubernetes' own, where a pod states none.
-_DEFAULT_GRACE_S = 30
-# Waits of a pod that a kubelet counts in whole seconds, one at least. What bounds real work stays: a probe's timeout,
-# and all of a liveness or startup probe, which would kill for ever what has no time to start.
-_READINESS = "readinessProbe"
-_READINESS_WAITS = ("periodSeconds", "initialDelaySeconds")
-_POD_WAITS = ("terminationGracePeriodSeconds", "activeDeadlineSeconds")
 _TTL = "ttlSecondsAfterFinished"
 # Kinds in the order in which they have to be there.
 _ORDER = ("Namespace", "StorageClass", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap")
 _LAST = (*_CONTROLLERS, "Pod")
 _RECEIVER_PORT = 8080
-
-
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """What a run adds to a stack's manifests.
-
-    ``image``: the reference a pod has to name for an image, and whether a node may pull it. ``gpu_dir``: the nodes'
-    directory with the simulated GPU's state; None where devices are real. ``discovery_image``: of the container that
-    discovers targets for Prometheus; None where it does so itself. ``lent``: the only namespaces that may be touched;
-    None where the cluster is the harness's own. ``by_operator``: the cluster's own operator makes Prometheus and
-    Alertmanager of their objects, which are then applied as they are.
-    """
-
-    run: str
-    time_scale: float
-    image: Callable[[str], tuple[str, bool]]
-    gpu_dir: str | None
-    gpu_file: str
-    storage: Storage
-    discovery_image: str | None = None
-    lent: Sequence[str] | None = None
-    by_operator: bool = False
-    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +188,7 @@ def _adapt(document: dict[str, Any], additions: Additions, notes: list[str]) -> 
         metadata.pop("namespace", None)
     if kind in _WORKLOADS:
         spec = document["spec"] if kind == "Pod" else document["spec"]["template"]["spec"]
-        _adapt_pod(spec, title, additions, notes)
+        adapt_pod(spec, title, additions, notes)
     if kind == "Job" and document["spec"].pop(_TTL, None) is not None:
         notes.append(f"{title}: {_TTL} is left out, pods that were done would be gone before it was seen")
     for claim in _claims(document):
@@ -246,43 +213,6 @@ def _claims(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     elif document["kind"] in _OPERATED:
         claim = (document["spec"].get("storage") or {}).get("volumeClaimTemplate")
         yield from [claim] if claim else []
-
-
-def _adapt_pod(spec: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
-    if additions.gpu_dir is not None:
-        volume = {"name": _GPU_VOLUME, "hostPath": {"path": additions.gpu_dir, "type": "Directory"}}
-        spec["volumes"] = [*spec.get("volumes", []), volume]
-    spec.setdefault("terminationGracePeriodSeconds", _DEFAULT_GRACE_S)
-    for key in _POD_WAITS:
-        _compress(spec, key, additions.time_scale)
-    for container in (*spec.get("initContainers", []), *spec["containers"]):
-        _adapt_container(container, title, additions, notes)
-
-
-def _adapt_container(container: dict[str, Any], title: str, additions: Additions, notes: list[str]) -> None:
-    if _READINESS in container:
-        container[_READINESS].setdefault("periodSeconds", 10)
-        for key in _READINESS_WAITS:
-            _compress(container[_READINESS], key, additions.time_scale)
-    variables = {"TIME_SCALE": f"{additions.time_scale:g}", "PYTHONUNBUFFERED": "1", **additions.variables}
-    if additions.gpu_dir is not None:
-        variables["SIMULATED_GPU"] = f"{_GPU_MOUNT}/{additions.gpu_file}"
-        mount = {"name": _GPU_VOLUME, "mountPath": _GPU_MOUNT}
-        container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
-        for part in ("limits", "requests"):
-            asked: dict[str, Any] = container.get("resources", {}).get(part, {})
-            for name in [name for name in asked if name.startswith(_GPU_RESOURCES)]:
-                del asked[name]
-                notes.append(f"{title}: no {name} is asked for, the device is simulated and shared")
-    stated = {variable["name"] for variable in container.get("env", [])}
-    added = [{"name": name, "value": value} for name, value in variables.items() if name not in stated]
-    # First, so that the manifest's own variables may refer to them.
-    container["env"] = [*added, *container.get("env", [])]
-
-
-def _compress(holder: dict[str, Any], key: str, time_scale: float) -> None:
-    if isinstance(holder.get(key), int) and holder[key] > 0:
-        holder[key] = max(1, round(holder[key] / time_scale))
 
 
 def _finish(each: dict[str, Any], additions: Additions) -> None:

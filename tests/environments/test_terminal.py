@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def test_it_ends_what_takes_long_and_leaves_nothing_behind(programs: Callable[[s
     assert group == os.getpgid(0), arguments
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT raises here, also where a shell that runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_signal_that_is_not_waited_for_ends_it(programs: Callable[[str], Path], call: Call) -> None:
     # More than a pipe holds: once it is written, the harness reads, and so waits.

@@ -34,7 +34,7 @@ certify-kind: setup
 
 # The tests that need Docker: Prometheus and Alertmanager as containers of three Debian releases.
 test-containers: setup
-	$(BIN)/pytest -q -m containers -p no:randomly
+	$(BIN)/pytest -q -m containers --numprocesses $(AT_ONCE) --dist loadgroup
 
 # The tests that need a kind cluster: docker, kind and kubectl have to be there, and debian:bookworm-slim.
 test-kind: setup

@@ -19,6 +19,7 @@ from harness.progress import Progress
 if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` answers at once
     from harness.model import Experiment, RunResult, Verdict
     from harness.run.certify import Options
+    from harness.run.interrupt import Interruption
     from harness.stack import Stack
 
 
@@ -90,6 +91,7 @@ def certify(
       harness certify --environment kube --context staging --namespace monitoring --namespace serving --dry-run
     """
     from harness.run.certify import Options
+    from harness.run.interrupt import Interruption
     from harness.run.reporting import new_run_directory
 
     options = Options(
@@ -112,7 +114,7 @@ def certify(
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
     with Progress(sys.stderr) as progress:
         if len(certifications) == 1:
-            result, text = certifications[0].run(run_dir, progress.say)
+            result, text = certifications[0].run(run_dir, progress.say, Interruption())
             verdict = result.verdict
         else:
             verdict, text = _run_all(certifications, run_dir, progress.say)
@@ -150,16 +152,21 @@ class _Certification:
     experiments: Sequence[Experiment]
     options: Options
 
-    def run(self, run_dir: Path, say: Callable[[str], None]) -> tuple[RunResult, str]:
+    def run(self, run_dir: Path, say: Callable[[str], None], interruption: Interruption) -> tuple[RunResult, str]:
         """The result, and what to tell of it; the reports are written."""
         from harness.run.certify import certify as run_certification
-        from harness.run.reporting import write_reports
 
         scale, seed = f"{self.options.time_scale:g}", self.options.seed
         say(f"run {run_dir.name}: {len(self.experiments)} experiments, time scale {scale}, seed {seed}")
-        result, timeline = run_certification(self.stack, self.experiments, run_dir, self.options, say=say)
-        say("writing the report")
-        text = write_reports(result, timeline.events(), self.stack.spec, run_dir, colour=sys.stdout.isatty())
+        result, text = run_certification(
+            self.stack,
+            self.experiments,
+            run_dir,
+            self.options,
+            interruption=interruption,
+            say=say,
+            colour=sys.stdout.isatty(),
+        )
         return result, f"{text}\nreport: {run_dir / 'report.html'}"
 
     def plan(self) -> list[str]:
@@ -186,7 +193,9 @@ def _run_all(
 ) -> tuple[Verdict, str]:
     """The verdict of all, and what to tell. Each has a directory of its name; an interrupted one is the last."""
     from harness.run.agreement import agreed_verdict, disagreements
+    from harness.run.interrupt import Interruption
 
+    interruption = Interruption()
     results: dict[str, RunResult] = {}
     told: list[str] = []
     for certification in certifications:
@@ -194,9 +203,9 @@ def _run_all(
         own = run_dir / name
         own.mkdir()
         say(f"environment {name}")
-        results[name], text = certification.run(own, say)
+        results[name], text = certification.run(own, say, interruption)
         told.append(text)
-        if results[name].interrupted:
+        if results[name].interrupted or interruption.signal_name is not None:
             break
     asked = [each.options.place.environment for each in certifications]
     found, verdict = disagreements(results), agreed_verdict(results, asked)

@@ -37,6 +37,10 @@ def fault_is_undone(run_dir: Path) -> bool:
     return any(event["kind"] == "fault" and event["data"]["status"] == "undone" for event in timeline(run_dir))
 
 
+def run_has_ended(run_dir: Path) -> bool:
+    return any(event["kind"] == "run" and event["name"] == "ended" for event in timeline(run_dir))
+
+
 def start_and_wait(
     runner: Runner, reached: Callable[[Path], bool], *, below: tuple[str, ...] = ()
 ) -> tuple[subprocess.Popen[str], Path]:

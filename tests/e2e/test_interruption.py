@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Runner, descendants, still_there
-from tests.e2e.phases import baseline_begun, fault_is_in, fault_is_undone, node_started, start_and_wait
+from tests.e2e.phases import baseline_begun, fault_is_in, fault_is_undone, node_started, run_has_ended, start_and_wait
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +43,16 @@ def test_a_signal_in_any_phase_leaves_nothing_and_is_no_pass(
     assert {entry["open"] for entry in entries if "open" in entry} == {
         entry["close"] for entry in entries if "close" in entry
     }
+
+
+def test_once_all_was_run_a_signal_takes_nothing_from_the_report(runner: Runner) -> None:
+    process, run_dir = start_and_wait(runner, run_has_ended)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, out + err
+    assert "interrupted" not in err
+    assert json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["verdict"] == "PASS"
+    assert (run_dir / "report.html").exists()
 
 
 def test_a_killed_harness_takes_its_pods_and_its_load_with_it(runner: Runner) -> None:

@@ -30,6 +30,7 @@ INSTANTS = 20
 # A run of one experiment takes about 30 s from its first line of Python to its last.
 LIFE_S = 32.0
 SEED_VARIABLE = "HARNESS_KILLS_SEED"
+REPORTS = ("result.json", "report.html", "junit.xml")
 CHAOS = Path(sys.executable).with_name("chaos")
 
 
@@ -105,8 +106,11 @@ def what_is_wrong(run_dir: Path, code: int, err: str) -> list[str]:
     if begun.exists() and "Traceback" in err:
         problems.append(f"a traceback: {err[-500:]}")
     record = begun.read_text(encoding="utf-8") if begun.exists() else ""
-    if '"name":"ended"' in record and code not in (0, 2, -signal.SIGTERM, -signal.SIGHUP):
-        problems.append(f"exit code {code}: {err[-300:]}")
+    if '"name":"ended"' in record:
+        # Once the reports are written a signal ends the process as it ends any other; SIGINT, when Python is leaving.
+        if code not in (0, 2, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT):
+            problems.append(f"exit code {code}: {err[-300:]}")
+        problems += [f"{name} is missing" for name in REPORTS if not (run_dir / name).exists()]
     if record and '"name":"ended"' not in record:
         problems.append("the record has no end")
     if ended.exists() and code == 2:

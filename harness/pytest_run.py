@@ -55,7 +55,7 @@ class SessionRun:
         if self._environment is None:
             try:
                 self._environment = self._start()
-            except Exception as error:
+            except Exception as error:  # whatever it is, no other test begins the stack once more
                 self._problem = error
                 raise
         return self._environment

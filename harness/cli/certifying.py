@@ -112,12 +112,13 @@ def certify(
             click.echo("\n".join(certification.plan()))
         return 0
     run_dir = new_run_directory(report_dir, now=datetime.now(UTC))
+    interruption = Interruption()
     with Progress(sys.stderr) as progress:
         if len(certifications) == 1:
-            result, text = certifications[0].run(run_dir, progress.say, Interruption())
+            result, text = certifications[0].run(run_dir, progress.say, interruption)
             verdict = result.verdict
         else:
-            verdict, text = _run_all(certifications, run_dir, progress.say)
+            verdict, text = _run_all(certifications, run_dir, progress.say, interruption)
     click.echo(text)
     return EXIT[verdict]
 
@@ -189,13 +190,11 @@ class _Certification:
 
 
 def _run_all(
-    certifications: Sequence[_Certification], run_dir: Path, say: Callable[[str], None]
+    certifications: Sequence[_Certification], run_dir: Path, say: Callable[[str], None], interruption: Interruption
 ) -> tuple[Verdict, str]:
     """The verdict of all, and what to tell. Each has a directory of its name; an interrupted one is the last."""
     from harness.run.agreement import agreed_verdict, disagreements
-    from harness.run.interrupt import Interruption
 
-    interruption = Interruption()
     results: dict[str, RunResult] = {}
     told: list[str] = []
     for certification in certifications:

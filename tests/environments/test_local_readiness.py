@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import subprocess
@@ -97,7 +96,6 @@ def test_an_endpoint_is_asked_with_the_headers_of_its_probe(port: int) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_https_is_asked_and_no_certificate_verified(tmp_path: Path) -> None:
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "k", "-out", "c"]
     subprocess.run(made, cwd=tmp_path, check=True, capture_output=True, timeout=30)

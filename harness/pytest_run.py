@@ -67,7 +67,8 @@ class SessionRun:
     def _start(self) -> Environment:
         from harness.model import Verdict
         from harness.run.interrupt import Interruption
-        from harness.run.live import LiveRun, Options
+        from harness.run.live import LiveRun
+        from harness.run.options import Options
         from harness.run.placing import require_environment, require_images
         from harness.run.reporting import new_run_directory
         from harness.run.testing import Environment, NotProved

@@ -18,8 +18,8 @@ from harness.progress import Progress
 
 if TYPE_CHECKING:  # heavy imports wait until they are needed: `harness --help` answers at once
     from harness.model import Experiment, RunResult, Verdict
-    from harness.run.certify import Options
     from harness.run.interrupt import Interruption
+    from harness.run.options import Options
     from harness.stack import Stack
 
 
@@ -90,8 +90,8 @@ def certify(
       harness certify --environment local,kind
       harness certify --environment kube --context staging --namespace monitoring --namespace serving --dry-run
     """
-    from harness.run.certify import Options
     from harness.run.interrupt import Interruption
+    from harness.run.options import Options
     from harness.run.reporting import new_run_directory
 
     options = Options(

@@ -9,7 +9,8 @@ from pathlib import Path
 from harness.errors import StackNotReady
 from harness.model import Experiment, RunResult
 from harness.run.interrupt import Interruption
-from harness.run.live import LiveRun, Options, Say
+from harness.run.live import LiveRun, Say
+from harness.run.options import Options
 from harness.run.reporting import write_reports
 from harness.stack import Stack
 
@@ -42,6 +43,3 @@ def certify(
         result = run.judge()
         say("writing the report")
         return result, write_reports(result, run.timeline.events(), stack.spec, run_dir, colour=colour)
-
-
-__all__ = ["Options", "certify"]

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from harness import defaults
 from harness.checks import BASELINE, check_phase
 from harness.checks.alerts import heartbeats
 from harness.clock import RunClock, format_duration
 from harness.errors import HarnessError, InputError, Mistake, StackNotReady
 from harness.evidence.pods import PodCollector
-from harness.evidence.samples import SampleReader
 from harness.evidence.timeline import Timeline
 from harness.model import CheckResult, Experiment, RunResult
 from harness.run.chaos_toolkit import run_chaos_toolkit
+from harness.run.collecting import sample_rules
 from harness.run.current import set_current_session
 from harness.run.interrupt import Interruption
 from harness.run.judgement import TIMELINE_FILE, Inputs, judge
 from harness.run.loading import Load, find_target, load_target, make_load
-from harness.run.placing import HERE, Place, make_environment
+from harness.run.options import Options
+from harness.run.placing import make_environment
 from harness.run.pressure import Pressure
 from harness.run.running import Running
 from harness.run.session import Session, open_session
@@ -30,31 +29,13 @@ from harness.run.settling import all_up, baseline_s, settle_timeout_s
 from harness.run.starting import start_of
 from harness.run.suitability import why_unsuitable
 from harness.spec import Spec
-from harness.stack import Stack, compress_promql
+from harness.stack import Stack
 
 Say = Callable[[str], None]
 
 # After a fault, load is watched at least this long beyond the time an experiment gives it to recover; real time.
 _AFTER_S = 2.0
 _CATCH_UP_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run.
-
-    ``load_target``: ``namespace/service:port`` of the inference service; None: found by its label. ``left_out``: what
-    was not even asked for here, for the report.
-    """
-
-    time_scale: float
-    seed: int
-    load_rate: float
-    load_target: str | None = None
-    left_out: tuple[str, ...] = ()
-    load_workers: int = defaults.LOAD_WORKERS
-    load_model: str = defaults.LOAD_MODEL
-    place: Place = HERE
 
 
 class LiveRun:
@@ -258,17 +239,8 @@ class LiveRun:
         if settled:  # Prometheus may have been away; the next experiment needs its eyes
             session.wait_for(self._settled, settle_timeout_s(self.stack, self.options.time_scale))
         session.recorder.catch_up(timeout_s=_CATCH_UP_S)
-        self._sample(experiment)
-
-    def _sample(self, experiment: Experiment) -> None:
-        """Records what the rules of the experiment's alerts looked at while it went on."""
-        now_s = self.timeline.clock.now_s()
-        begun_s = self._begun_s(experiment)
-        reader = SampleReader(self.running.state.prometheus, self.timeline.record, self.timeline.clock)
-        names = dict.fromkeys(str(e.params["alert"]) for e in experiment.expectations if "alert" in e.params)
-        for rule in (rule for name in names for rule in self._spec.alert(name) if rule.compared is not None):
-            expr = compress_promql(str(rule.compared), self.options.time_scale)
-            reader.read(rule.name, expr, from_s=begun_s, to_s=now_s)
+        looked_at = [str(e.params["alert"]) for e in experiment.expectations if "alert" in e.params]
+        sample_rules(self.running, self._spec, self.timeline, alerts=looked_at, from_s=self._begun_s(experiment))
 
     def _begun_s(self, experiment: Experiment) -> float:
         return max(e.t_s for e in self.timeline.events() if (e.kind, e.name) == ("phase", experiment.name))

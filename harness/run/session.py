@@ -12,21 +12,15 @@ from harness.checks.peers import peers_wait_s
 from harness.checks.window import AlertHistory, alert_histories
 from harness.clock import DeadlineExceeded, wait_until
 from harness.errors import HarnessError
-from harness.evidence.deliveries import DeliveryCollector
-from harness.evidence.notices import NoticeCollector
-from harness.evidence.panels import PanelCollector
-from harness.evidence.prometheus import PrometheusCollector
 from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import Event, Expectation
 from harness.run.awaited import bounds_of, notified
+from harness.run.collecting import start_recorder
 from harness.run.running import Running
 from harness.spec import AlertSpec, Spec
-from harness.stack import compress_promql
 
-# Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
-RECORDING_PERIOD_S = 0.5
 _POLL_S = 0.1
 # How long after the last bound the harness still looks: what comes too late is worth reporting with its time.
 _GRACE_S = 2.0
@@ -239,34 +233,14 @@ def open_session(
     watch: Callable[[], None],
 ) -> Session:
     """A session whose recorder is running."""
-    state = environment.state
-    clock = timeline.clock
-    collectors: list[Any] = [
-        PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
-        *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
-        *(DeliveryCollector(url, timeline.record) for url in state.alertmanagers),
-        PanelCollector(state.prometheus, timeline.record, _panel_queries(spec, state.time_scale)),
-        *extra_collectors,
-    ]
-    recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
-    recorder.start()
+    recorder = start_recorder(environment, spec, timeline, further=extra_collectors)
     injector = Injector(
         world=environment,
-        run_dir=Path(state.run_dir),
+        run_dir=Path(environment.state.run_dir),
         record=timeline.record,
-        time_scale=state.time_scale,
+        time_scale=environment.state.time_scale,
         watch=watch,
     )
     return Session(
         environment=environment, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch
     )
-
-
-def _panel_queries(spec: Spec, time_scale: float) -> list[tuple[str, str]]:
-    """Each query of each panel that can be asked, in the time the running Prometheus knows."""
-    return [
-        (panel.name, compress_promql(query, time_scale))
-        for panel in spec.panels
-        if not panel.problem
-        for query in dict.fromkeys(panel.queries)
-    ]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from harness.errors import Mistake
 from harness.stack.inventory import Inventory
-from harness.stack.manifests import (
+from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
+from harness.stack.places import Place
+from harness.stack.pod_manifests import (
     ContainerFields,
     EnvFields,
     EnvSource,
@@ -17,8 +19,6 @@ from harness.stack.manifests import (
     Probe,
     ResourceReference,
 )
-from harness.stack.objects import Container, EnvVar, HttpProbe, Mount, Volume
-from harness.stack.places import Place
 from harness.stack.quantities import parse_quantity
 from harness.stack.schema import KeyReference
 from harness.stack.volumes import VolumeReader, absent

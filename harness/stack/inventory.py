@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from harness.errors import Mistake
-from harness.stack import alertmanager_manifests, manifests, operator_manifests
+from harness.stack import alertmanager_manifests, manifests, operator_manifests, pod_manifests
 from harness.stack.documents import Document
 from harness.stack.places import Place
 from harness.stack.schema import Manifest, mistakes_of
@@ -25,7 +25,7 @@ _KINDS: Mapping[tuple[str, str], type[Manifest]] = {
     ("", "Secret"): manifests.SecretManifest,
     ("", "Service"): manifests.ServiceManifest,
     ("", "PersistentVolumeClaim"): manifests.ClaimManifest,
-    ("", "Pod"): manifests.PodManifest,
+    ("", "Pod"): pod_manifests.PodManifest,
     ("apps", "Deployment"): manifests.ControllerManifest,
     ("apps", "StatefulSet"): manifests.ControllerManifest,
     ("apps", "DaemonSet"): manifests.ControllerManifest,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from harness.stack.manifests import MAX_REPLICAS, ClaimTemplate, EmptyDir, Resources
+from harness.stack.manifests import MAX_REPLICAS, ClaimTemplate
+from harness.stack.pod_manifests import EmptyDir, Resources
 from harness.stack.promql import check_promql
 from harness.stack.schema import (
     Duration,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from harness.errors import Mistake
 from harness.stack.inventory import Inventory
-from harness.stack.manifests import ClaimManifest, DownwardItem, HostPath, KeyToPath, ProjectedSource, VolumeFields
+from harness.stack.manifests import ClaimManifest
 from harness.stack.objects import Volume
 from harness.stack.places import Place
+from harness.stack.pod_manifests import DownwardItem, HostPath, KeyToPath, ProjectedSource, VolumeFields
 from harness.stack.quantities import parse_bytes
 
 # Host paths of these types are no directories; of the empty one, which checks nothing, nobody can say.

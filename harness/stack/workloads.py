@@ -11,15 +11,11 @@ from harness.stack.manifests import (
     ClaimTemplate,
     ControllerManifest,
     JobManifest,
-    PodManifest,
-    PodSpec,
-    PodTemplate,
-    Probe,
     ServiceManifest,
-    TemplateMetadata,
 )
 from harness.stack.objects import Service, ServicePort, Volume, Workload
 from harness.stack.places import Place
+from harness.stack.pod_manifests import PodManifest, PodSpec, PodTemplate, Probe, TemplateMetadata
 from harness.stack.quantities import parse_bytes
 from harness.stack.schema import Manifest
 

@@ -49,7 +49,7 @@ def fill_volume(
 def lose_gpu_cooling(
     gpu: Annotated[int, Field(ge=0)] = 0, celsius: Annotated[float, Field(ge=40, le=120)] = 86.0
 ) -> str:
-    """The device heats up to this temperature."""
+    """The device heats up to this temperature and settles 2 °C above; from 90 °C on it lowers its clocks by itself."""
     return current_session().inject("gpu-cooling-lost", gpu=gpu, celsius=celsius)
 
 

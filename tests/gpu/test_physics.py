@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.gpu import physics
 from harness.gpu.state import DeviceState
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_000 * SECOND_NS
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
 
 
 def device(**fields: float) -> DeviceState:
@@ -134,3 +137,18 @@ def test_a_clock_that_starts_anew_neither_heats_nor_works() -> None:
     physics.advance(state, now_ns=5 * SECOND_NS, time_scale=1)
     assert state.temperature_celsius == before
     assert physics.busy_ratio(state) == 0
+
+
+def test_no_shipped_experiment_heats_a_device_until_it_slows_down_however_long_it_holds() -> None:
+    """The device gets closer to where it settles for as long as it is held there: exactly there in the end."""
+    heats = [
+        step["provider"]["arguments"]["celsius"]
+        for path in EXPERIMENTS
+        for step in yaml.safe_load(path.read_text(encoding="utf-8"))["method"]
+        if step["provider"]["func"] == "lose_gpu_cooling"
+    ]
+    assert len(heats) >= 3
+    for celsius in heats:
+        state = device(cooling_target_celsius=celsius)
+        advance(state, 3600)
+        assert not state.overheated, celsius

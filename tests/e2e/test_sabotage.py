@@ -110,7 +110,7 @@ BATCHES: tuple[dict[str, Callable[[Path], None]], ...] = (
     },
     {
         "alertmanager-killed-while-pending": receiver_unplugged,
-        "gpu-exporter-flaps": text_changed("rules.yaml", "for: 10m", "for: 5m"),
+        "gpu-exporter-flaps": text_changed("rules.yaml", "for: 10m", "for: 4m"),
         "gpu-memory-full": text_changed("alertmanager.yaml", "svc:8080/chat", "svc:8099/chat"),
         "gpu-overheats": threshold_out_of_reach,
         "inference-pod-killed": text_changed("rules.yaml", "time_seconds[15m]) > 2", "time_seconds[15m]) > 0"),

@@ -147,6 +147,10 @@ class Peers:
         """The timeout they run with."""
         return max(_MIN_PEER_TIMEOUT_S, self.timeout_s / time_scale)
 
+    def longest_wait_s(self, time_scale: float) -> float:
+        """Real seconds that the last of them waits for all the others."""
+        return (self.count - 1) * self.real_timeout_s(time_scale)
+
 
 @dataclass(frozen=True, slots=True)
 class Panel:

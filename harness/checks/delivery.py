@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bounds import AlertBounds
 from harness.checks.case import CLOCK_SLACK_S, Case
 from harness.checks.coverage import rule_text
+from harness.checks.forgetting import forgotten_by
 from harness.checks.muting import muted_by
 from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
 from harness.model import CheckResult, Event, Verdict
@@ -84,7 +85,8 @@ def resolution_notified(
         return case.result(stage, Verdict.FAIL, None, limit_s, summary, (inactive.seq,))
     notice = _notice(case, history, route.receiver, "resolved", since_s=inactive.at_s)
     if notice is None:
-        return _missing(case, stage, inactive, limit_s, f"nothing arrived at {route.receiver}")
+        forgotten, evidence = _forgotten(case, history, route.receiver)
+        return _missing(case, stage, inactive, limit_s, f"nothing arrived at {route.receiver}{forgotten}", evidence)
     took_s = _arrived_s(notice) - inactive.at_s
     return case.within(stage, took_s, limit_s, f"at {route.receiver}", (inactive.seq, notice.seq))
 
@@ -106,8 +108,29 @@ def _arrived_s(event: Event) -> float:
     return float("nan") if at_s is None else at_s
 
 
-def _missing(case: Case, stage: str, since: StateChange, limit_s: float, summary: str) -> CheckResult:
+def _forgotten(case: Case, history: AlertHistory, receiver: str) -> tuple[str, tuple[int, ...]]:
+    """Why nobody is owed the resolution, where the replicas of the Alertmanager made each other forget the alert."""
+    peers = case.spec.peers
+    notices = list(case.window.of_kind("notice", receiver))
+    told = [e for e in notices if e.data["status"] == "firing" and e.data["labels"] == history.labels]
+    if peers is None or not told:
+        return "", ()
+    wait_s = peers.longest_wait_s(case.time_scale) + 2 * CLOCK_SLACK_S
+    by = forgotten_by(notices, told[-1], within_s=wait_s)
+    if by is None:
+        return "", ()
+    after_s = _arrived_s(by) - _arrived_s(told[-1])
+    said = (
+        f": {after_s:.2f} s after it was told, a replica of {peers.workload} that had not heard of the alert told its"
+        " group without it, and all of them forgot it; that can happen to one that is over within a group_interval"
+    )
+    return said, (told[-1].seq, by.seq)
+
+
+def _missing(
+    case: Case, stage: str, since: StateChange, limit_s: float, summary: str, evidence: tuple[int, ...] = ()
+) -> CheckResult:
     """Nothing came: FAIL, unless the receiver could not be read for a while."""
     gaps = tuple(event.seq for event in case.window.of_kind("gap", "receiver"))
     verdict = Verdict.UNKNOWN if gaps else Verdict.FAIL
-    return case.result(stage, verdict, None, limit_s, summary, (since.seq, *gaps))
+    return case.result(stage, verdict, None, limit_s, summary, (since.seq, *evidence, *gaps))

@@ -18,7 +18,7 @@ def peers_wait_s(events: Iterable[Event], spec: Spec, *, time_scale: float) -> f
     peers = spec.peers
     if peers is None or not any(_disturbs(event, peers) for event in events):
         return 0.0
-    return (peers.count - 1) * peers.real_timeout_s(time_scale)
+    return peers.longest_wait_s(time_scale)
 
 
 def _disturbs(event: Event, peers: Peers) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.checks.bounds import AlertBounds, alert_bounds
+from harness.checks.forgetting import is_remembered
 from harness.checks.window import AlertHistory
 from harness.model import Event
 from harness.spec import AlertSpec, Route, Spec
 
 _NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
+# A replica's word that is still on its way when its turn is over.
+_TURN_SLACK_S = 0.5
 
 
 def notified(
@@ -35,6 +38,22 @@ def notified(
             if not _arrived(events, history.labels, status):
                 return False
     return fired > 0 or status == "resolved"
+
+
+def turns_s(spec: Spec, *, time_scale: float) -> float:
+    """For how long, in real seconds, an Alertmanager's other replicas may still speak after one has; 0 without any."""
+    longest_s = 0.0 if spec.peers is None else spec.peers.longest_wait_s(time_scale)
+    return longest_s + _TURN_SLACK_S if longest_s else 0.0
+
+
+def remembered(
+    histories: Iterable[AlertHistory], events: Iterable[Event], *, since_s: float, now_s: float, within_s: float
+) -> bool:
+    """Whether those told since then that these alerts fire will be told of their end. ``within_s``: ``turns_s``."""
+    notices = [event for event in events if event.kind == "notice"]
+    return all(
+        is_remembered(notices, history.labels, since_s=since_s, now_s=now_s, within_s=within_s) for history in histories
+    )
 
 
 def bounds_of(rule: AlertSpec, spec: Spec, *, time_scale: float) -> list[AlertBounds]:

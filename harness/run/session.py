@@ -16,7 +16,7 @@ from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import Event, Expectation
-from harness.run.awaited import bounds_of, notified
+from harness.run.awaited import bounds_of, notified, remembered, turns_s
 from harness.run.collecting import start_recorder
 from harness.run.running import Running
 from harness.spec import AlertSpec, Spec
@@ -51,6 +51,7 @@ class Session:
         self.silences: tuple[Expectation, ...] = ()
         self.muted: set[str] = set()
         self._since = 0
+        self._since_s = 0.0
         self._histories_of = (0, 0)
         self._known: tuple[AlertHistory, ...] = ()
 
@@ -71,6 +72,7 @@ class Session:
         self.silences = tuple(each for each in expectations if each.kind == "silence")
         self.muted = {str(each.params["alert"]) for each in expectations if each.kind == "muted"}
         self._since = len(self.timeline.events())
+        self._since_s = self.timeline.clock.now_s()
 
     def inject(self, fault: str, **params: Any) -> str:
         """The name of the fault that is now in. Raises HarnessError when it could not be put in."""
@@ -107,12 +109,25 @@ class Session:
         self.wait(at_least_s / self.time_scale)
         bound_s = self.notice_bound_s(names)
         self.wait_for(lambda: all(self._notified(name, "firing") for name in names), bound_s)
+        self._wait_until_remembered(names)
         if alerts is None:
             for silence in self.silences:
                 self._wait_until_missed(silence)
             for name in sorted(self.muted):
                 self._wait_until_untold(name)
         return [name for name in names if self._notified(name, "firing")]
+
+    def _wait_until_remembered(self, names: Sequence[str]) -> None:
+        """Waits until no replica of Alertmanager can make the others forget that they told of these alerts; where one
+        has, until they are told of again."""
+        wait_s = turns_s(self.spec, time_scale=self.time_scale)
+
+        def are_remembered() -> bool:
+            known = [history for history in self._histories() if history.name in names]
+            events, now_s = self.timeline.events(), self.timeline.clock.now_s()
+            return remembered(known, events, since_s=self._since_s, now_s=now_s, within_s=wait_s)
+
+        self.wait_for(are_remembered, wait_s + self.notice_bound_s(names))
 
     def _wait_until_missed(self, silence: Expectation) -> None:
         """Waits until somebody outside can tell that a heartbeat stopped, or the bound for that is over."""

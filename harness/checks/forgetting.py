@@ -49,13 +49,15 @@ def is_remembered(
 
 
 def _told(notices: Iterable[Event], labels: Mapping[str, Any], since_s: float) -> list[tuple[Event, Event]]:
-    """For each receiver and group the first and the last notification since then that the alert fires."""
+    """For each receiver and group the first and the last notification that the alert fires, of the last time it did."""
     found: dict[tuple[str, str], tuple[Event, Event]] = {}
     for notice in notices:
         is_told = notice.data["status"] == "firing" and notice.data["labels"] == labels
         if is_told and _arrived_s(notice) >= since_s:
             group = (notice.name, str(notice.data.get("group_key")))
-            found[group] = (found.get(group, (notice, notice))[0], notice)
+            first, _ = found.get(group, (notice, notice))
+            is_same = first.data.get("starts_at_s") == notice.data.get("starts_at_s")
+            found[group] = (first if is_same else notice, notice)
     return list(found.values())
 
 

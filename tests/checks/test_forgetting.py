@@ -82,6 +82,12 @@ def test_until_the_last_of_them_has_had_its_turn_nobody_knows() -> None:
     assert remembered(told((33.0, ("firing", 31.0, HOT)), (34.0, ("firing", 31.0, HOT))), 34.1)
 
 
+def test_each_time_it_fires_is_a_matter_of_its_own() -> None:
+    again = told((36.0, ("resolved", 31.0, HOT)), (41.0, ("firing", 40.0, HOT)))
+    assert not remembered(again, 42.9)
+    assert remembered(again, 43.1)
+
+
 def test_a_group_that_was_new_needs_no_waiting() -> None:
     assert remembered(told(before=False), 32.0)
     assert not remembered(told(WITHOUT_IT, before=False), 32.0)

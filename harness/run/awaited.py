@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.checks.bounds import AlertBounds, alert_bounds
+from harness.checks.case import CLOCK_SLACK_S
 from harness.checks.forgetting import is_remembered
-from harness.checks.window import AlertHistory
+from harness.checks.window import AlertHistory, finite
 from harness.model import Event
 from harness.spec import AlertSpec, Route, Spec
 
@@ -20,8 +22,8 @@ def notified(
 ) -> bool:
     """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
 
-    ``histories``: those of the events. For a resolution also alerts that only were pending must be inactive again. Of a
-    ``muted`` alert nobody is told.
+    ``histories``: those of the events. For a resolution also alerts that only were pending must be inactive again, and
+    the notification has to be of the last time that the alert fired. Of a ``muted`` alert nobody is told.
     """
     fired = 0
     for history in histories:
@@ -35,7 +37,8 @@ def notified(
             return False
         if has_fired and not muted:
             fired += 1
-            if not _arrived(events, history.labels, status):
+            since_s = _ended_s(history) if status == "resolved" else -math.inf
+            if not _arrived(events, history.labels, status, since_s=since_s):
                 return False
     return fired > 0 or status == "resolved"
 
@@ -63,7 +66,17 @@ def bounds_of(rule: AlertSpec, spec: Spec, *, time_scale: float) -> list[AlertBo
     return [alert_bounds(rule, route, time_scale=time_scale) for route in routes]
 
 
-def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str) -> bool:
-    return any(
-        event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels for event in events
-    )
+def _ended_s(history: AlertHistory) -> float:
+    """When an alert that is inactive fired no longer."""
+    last = max(number for number, change in enumerate(history.changes) if change.state == "firing")
+    return next(change.at_s for change in history.changes[last:] if change.state == "inactive")
+
+
+def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str, *, since_s: float) -> bool:
+    """Whether anybody was told this of it since then; one that came at a time nobody knows counts."""
+    for event in events:
+        if event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels:
+            arrived_s = finite(event.data.get("arrived_s"))
+            if arrived_s is None or arrived_s >= since_s - 2 * CLOCK_SLACK_S:
+                return True
+    return False

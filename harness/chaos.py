@@ -144,8 +144,8 @@ def break_image(workload: str, namespace: str | None = None) -> str:
 
 def hold(at_least: Duration = "0s", alerts: list[str] | None = None) -> list[str]:
     """Keeps the faults in for at least this long (spec time), and until each of these alerts has been notified, and no
-    replica of Alertmanager can make the others forget it, or its bound is over. Without a list: each that the experiment
-    expects, and until each heartbeat it expects to fall silent has been missed. The result names those notified.
+    replica of Alertmanager can make the others forget it, or its bound is over. Without a list: each alert expected,
+    and until each heartbeat that is expected to fall silent has been missed. The result names those notified.
 
     An empty list waits for none: ``{at_least: 3m, alerts: []}`` is a pause.
     """

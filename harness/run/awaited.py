@@ -15,32 +15,51 @@ from harness.spec import AlertSpec, Route, Spec
 _NOWHERE = Route("", (), 0.0, 0.0, 0.0, (), False, ())
 # A replica's word that is still on its way when its turn is over.
 _TURN_SLACK_S = 0.5
+# From a rule's evaluation by Alertmanager and its receiver to the record.
+_ON_ITS_WAY_S = 2.0
 
 
-def notified(
-    histories: Iterable[AlertHistory], events: Sequence[Event], name: str, status: str, *, muted: bool = False
-) -> bool:
-    """Whether every instance of the alert that fired was notified with this status, and at least one has fired.
+def is_told(histories: Iterable[AlertHistory], events: Sequence[Event], name: str, *, muted: bool = False) -> bool:
+    """Whether somebody was told of every instance of the alert that fired, none is pending, and one has fired.
 
-    ``histories``: those of the events. For a resolution also alerts that only were pending must be inactive again, and
-    the notification has to be of the last time that the alert fired. Of a ``muted`` alert nobody is told.
+    ``histories``: those of the events. Of a ``muted`` alert nobody is told.
     """
-    fired = 0
+    known = [history for history in histories if history.name == name]
+    fired = [] if muted else [history for history in known if _has_fired(history)]
+    return (
+        bool(fired)
+        and not any(history.changes[-1].state == "pending" for history in known)
+        and all(_arrived(events, history.labels, "firing") for history in fired)
+    )
+
+
+def is_over(
+    histories: Iterable[AlertHistory],
+    events: Sequence[Event],
+    name: str,
+    *,
+    now_s: float,
+    within_s: float,
+    muted: bool = False,
+) -> bool:
+    """Whether every instance of the alert is inactive again, and whoever was told of it was told of its end.
+
+    Of one that nobody was told of, since it was over before its group's time was up, nobody is told the end either; a
+    word on it may still come ``within_s`` after its end (``turns_s``).
+    """
     for history in histories:
         if history.name != name:
             continue
-        last = history.changes[-1]
-        has_fired = any(change.state == "firing" for change in history.changes)
-        if status == "firing" and last.state == "pending":
+        if history.changes[-1].state != "inactive":
             return False
-        if status == "resolved" and last.state != "inactive":
+        if muted or not _has_fired(history):
+            continue
+        begun_s, ended_s = _last_fired(history)
+        if _arrived(events, history.labels, "resolved", since_s=ended_s):
+            continue
+        if _arrived(events, history.labels, "firing", since_s=begun_s) or now_s < ended_s + within_s + _ON_ITS_WAY_S:
             return False
-        if has_fired and not muted:
-            fired += 1
-            since_s = _ended_s(history) if status == "resolved" else -math.inf
-            if not _arrived(events, history.labels, status, since_s=since_s):
-                return False
-    return fired > 0 or status == "resolved"
+    return True
 
 
 def turns_s(spec: Spec, *, time_scale: float) -> float:
@@ -66,13 +85,18 @@ def bounds_of(rule: AlertSpec, spec: Spec, *, time_scale: float) -> list[AlertBo
     return [alert_bounds(rule, route, time_scale=time_scale) for route in routes]
 
 
-def _ended_s(history: AlertHistory) -> float:
-    """When an alert that is inactive fired no longer."""
+def _has_fired(history: AlertHistory) -> bool:
+    return any(change.state == "firing" for change in history.changes)
+
+
+def _last_fired(history: AlertHistory) -> tuple[float, float]:
+    """From when to when an alert that is inactive fired the last time."""
     last = max(number for number, change in enumerate(history.changes) if change.state == "firing")
-    return next(change.at_s for change in history.changes[last:] if change.state == "inactive")
+    ended_s = next(change.at_s for change in history.changes[last:] if change.state == "inactive")
+    return history.changes[last].at_s, ended_s
 
 
-def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str, *, since_s: float) -> bool:
+def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str, *, since_s: float = -math.inf) -> bool:
     """Whether anybody was told this of it since then; one that came at a time nobody knows counts."""
     for event in events:
         if event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels:

@@ -16,7 +16,7 @@ from harness.evidence.recorder import Recorder
 from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import Event, Expectation
-from harness.run.awaited import bounds_of, notified, remembered, turns_s
+from harness.run.awaited import bounds_of, is_over, is_told, remembered, turns_s
 from harness.run.collecting import start_recorder
 from harness.run.running import Running
 from harness.spec import AlertSpec, Spec
@@ -108,14 +108,14 @@ class Session:
             raise HarnessError(f"the stack selects no rule named {', '.join(unknown)}")
         self.wait(at_least_s / self.time_scale)
         bound_s = self.notice_bound_s(names)
-        self.wait_for(lambda: all(self._notified(name, "firing") for name in names), bound_s)
+        self.wait_for(lambda: all(self._is_told(name) for name in names), bound_s)
         self._wait_until_remembered(names)
         if alerts is None:
             for silence in self.silences:
                 self._wait_until_missed(silence)
             for name in sorted(self.muted):
                 self._wait_until_untold(name)
-        return [name for name in names if self._notified(name, "firing")]
+        return [name for name in names if self._is_told(name)]
 
     def _wait_until_remembered(self, names: Sequence[str]) -> None:
         """Waits until no replica of Alertmanager can make the others forget that they told of these alerts; where one
@@ -156,7 +156,8 @@ class Session:
         self.wait_for(due, self.notice_bound_s([name]))
 
     def drain(self, *, at_least_s: float) -> None:
-        """Waits until every alert that fired has resolved and that was notified, or the bound for it is over.
+        """Waits until every alert that fired has resolved and whoever was told of it was told that, or the bound for it
+        is over.
 
         An alert that counts what happened counts no more of it then: it would add that to what is done next.
         """
@@ -165,7 +166,7 @@ class Session:
         rules = [rule for name in names for rule in self.spec.alert(name)]
         bounds = [bound for rule in rules for bound in self._bounds(rule)]
         bound_s = max((bound.inactive_s + bound.resolved_notice_s for bound in bounds), default=0.0)
-        self.wait_for(lambda: all(self._notified(name, "resolved") for name in names), bound_s)
+        self.wait_for(lambda: all(self._is_over(name) for name in names), bound_s)
         self._wait_until_uncounted(rules)
         for silence in self.silences:
             self._wait_until_back(silence)
@@ -217,8 +218,13 @@ class Session:
         except DeadlineExceeded:
             return
 
-    def _notified(self, name: str, status: str) -> bool:
-        return notified(self._histories(), self._events(), name, status, muted=name in self.muted)
+    def _is_told(self, name: str) -> bool:
+        return is_told(self._histories(), self._events(), name, muted=name in self.muted)
+
+    def _is_over(self, name: str) -> bool:
+        now_s, within_s = self.timeline.clock.now_s(), turns_s(self.spec, time_scale=self.time_scale)
+        muted = name in self.muted
+        return is_over(self._histories(), self._events(), name, now_s=now_s, within_s=within_s, muted=muted)
 
     def _histories(self) -> tuple[AlertHistory, ...]:
         """What the alerts did since the experiment began; made anew only where something was recorded since the last

@@ -7,7 +7,8 @@ from harness.checks.case import CLOCK_SLACK_S, Case
 from harness.checks.coverage import rule_text
 from harness.checks.forgetting import forgotten_by
 from harness.checks.muting import muted_by
-from harness.checks.window import AlertHistory, StateChange, alert_histories, finite
+from harness.checks.notices import arrived_s, notices_since, tells
+from harness.checks.window import AlertHistory, StateChange, alert_histories
 from harness.model import CheckResult, Event, Verdict
 from harness.spec import Route
 
@@ -57,14 +58,10 @@ def notified(
         limit_s = min(limit_s, case.expectation.bound_s / case.time_scale - (firing.at_s - true.at_s))
     notice = _notice(case, history, route.receiver, "firing", since_s=firing.at_s)
     if notice is not None:
-        took_s = _arrived_s(notice) - firing.at_s
+        took_s = arrived_s(notice) - firing.at_s
         return case.within("notified", took_s, limit_s, f"at {route.receiver}", (firing.seq, notice.seq))
     elsewhere = sorted(
-        {
-            event.name
-            for event in case.window.of_kind("notice")
-            if event.data["labels"] == history.labels and event.data["status"] == "firing"
-        }
+        {event.name for event in case.window.of_kind("notice") if tells(event, history.labels, "firing")}
         - {route.receiver}
     )
     where = f"; it reached {', '.join(elsewhere)}" if elsewhere else ""
@@ -87,39 +84,27 @@ def resolution_notified(
     if notice is None:
         forgotten, evidence = _forgotten(case, history, route.receiver)
         return _missing(case, stage, inactive, limit_s, f"nothing arrived at {route.receiver}{forgotten}", evidence)
-    took_s = _arrived_s(notice) - inactive.at_s
+    took_s = arrived_s(notice) - inactive.at_s
     return case.within(stage, took_s, limit_s, f"at {route.receiver}", (inactive.seq, notice.seq))
 
 
 def _notice(case: Case, history: AlertHistory, receiver: str, status: str, *, since_s: float) -> Event | None:
-    """The first one; one whose arrival is no number is better than none, since it says that something came."""
-    found = [
-        event
-        for event in case.window.of_kind("notice", receiver)
-        if event.data["status"] == status and event.data["labels"] == history.labels
-    ]
-    timely = [event for event in found if _arrived_s(event) >= since_s - 2 * CLOCK_SLACK_S]
-    untimed = [event for event in found if finite(event.data.get("arrived_s")) is None]
-    return next(iter(timely + untimed), None)
-
-
-def _arrived_s(event: Event) -> float:
-    at_s = finite(event.data.get("arrived_s"))
-    return float("nan") if at_s is None else at_s
+    found = notices_since(case.window.of_kind("notice", receiver), history.labels, status, since_s=since_s)
+    return next(iter(found), None)
 
 
 def _forgotten(case: Case, history: AlertHistory, receiver: str) -> tuple[str, tuple[int, ...]]:
     """Why nobody is owed the resolution, where the replicas of the Alertmanager made each other forget the alert."""
     peers = case.spec.peers
     notices = list(case.window.of_kind("notice", receiver))
-    told = [e for e in notices if e.data["status"] == "firing" and e.data["labels"] == history.labels]
+    told = [notice for notice in notices if tells(notice, history.labels, "firing")]
     if peers is None or not told:
         return "", ()
     wait_s = peers.longest_wait_s(case.time_scale) + 2 * CLOCK_SLACK_S
     by = forgotten_by(notices, told[-1], within_s=wait_s)
     if by is None:
         return "", ()
-    after_s = _arrived_s(by) - _arrived_s(told[-1])
+    after_s = arrived_s(by) - arrived_s(told[-1])
     said = (
         f": {after_s:.2f} s after it was told, a replica of {peers.workload} that had not heard of the alert told its"
         " group without it, and all of them forgot it; that can happen to one that is over within a group_interval"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.checks.notices import arrived_s, tells
 from harness.checks.window import finite
 from harness.model import Event
 
@@ -21,11 +22,11 @@ def forgotten_by(notices: Iterable[Event], told: Event, *, within_s: float) -> E
 
     ``told``: one that says the alert fires. ``within_s``: the longest that a replica waits for others, in real seconds.
     """
-    told_s = _arrived_s(told)
+    told_s = arrived_s(told)
     deliveries: dict[float, list[Event]] = {}
     for notice in notices:
-        if _same_group(notice, told) and told_s < _arrived_s(notice) <= told_s + within_s:
-            deliveries.setdefault(_arrived_s(notice), []).append(notice)
+        if _same_group(notice, told) and told_s < arrived_s(notice) <= told_s + within_s:
+            deliveries.setdefault(arrived_s(notice), []).append(notice)
     for _, delivery in sorted(deliveries.items()):
         if not any(_knows(notice, told) for notice in delivery):
             return delivery[0]
@@ -40,8 +41,8 @@ def is_remembered(
     """Whether all that were told since then that the alert fires will be told of its end: no replica made the others
     forget it, or can do so any more."""
     for first, last in _told(notices, labels, since_s):
-        is_new = not any(_arrived_s(notice) < _arrived_s(first) for notice in notices if _same_group(notice, first))
-        if not is_new and now_s < _arrived_s(first) + within_s:
+        is_new = not any(arrived_s(notice) < arrived_s(first) for notice in notices if _same_group(notice, first))
+        if not is_new and now_s < arrived_s(first) + within_s:
             return False
         if forgotten_by(notices, last, within_s=within_s) is not None:
             return False
@@ -52,8 +53,7 @@ def _told(notices: Iterable[Event], labels: Mapping[str, Any], since_s: float) -
     """For each receiver and group the first and the last notification that the alert fires, of the last time it did."""
     found: dict[tuple[str, str], tuple[Event, Event]] = {}
     for notice in notices:
-        is_told = notice.data["status"] == "firing" and notice.data["labels"] == labels
-        if is_told and _arrived_s(notice) >= since_s:
+        if tells(notice, labels, "firing") and arrived_s(notice) >= since_s:
             group = (notice.name, str(notice.data.get("group_key")))
             first, _ = found.get(group, (notice, notice))
             is_same = first.data.get("starts_at_s") == notice.data.get("starts_at_s")
@@ -71,9 +71,3 @@ def _knows(notice: Event, told: Event) -> bool:
         return False
     begun_s, known_s = finite(told.data.get("starts_at_s")), finite(notice.data.get("starts_at_s"))
     return notice.data["status"] == "firing" or begun_s is None or known_s is None or known_s >= begun_s
-
-
-def _arrived_s(notice: Event) -> float:
-    """No number for one that came at a time nobody knows: it is neither before nor after another."""
-    at_s = finite(notice.data.get("arrived_s"))
-    return float("nan") if at_s is None else at_s

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.checks.bounds import AlertBounds, alert_bounds
-from harness.checks.case import CLOCK_SLACK_S
 from harness.checks.forgetting import is_remembered
-from harness.checks.window import AlertHistory, finite
+from harness.checks.notices import notices_since
+from harness.checks.window import AlertHistory
 from harness.model import Event
 from harness.spec import AlertSpec, Route, Spec
 
@@ -25,11 +25,11 @@ def is_told(histories: Iterable[AlertHistory], events: Sequence[Event], name: st
     ``histories``: those of the events. Of a ``muted`` alert nobody is told.
     """
     known = [history for history in histories if history.name == name]
-    fired = [] if muted else [history for history in known if _has_fired(history)]
+    fired = [] if muted else [history for history in known if history.fired_within(-math.inf, math.inf)]
     return (
         bool(fired)
         and not any(history.changes[-1].state == "pending" for history in known)
-        and all(_arrived(events, history.labels, "firing") for history in fired)
+        and all(notices_since(events, history.labels, "firing", since_s=-math.inf) for history in fired)
     )
 
 
@@ -52,12 +52,13 @@ def is_over(
             continue
         if history.changes[-1].state != "inactive":
             return False
-        if muted or not _has_fired(history):
+        if muted or not history.fired_within(-math.inf, math.inf):
             continue
         begun_s, ended_s = _last_fired(history)
-        if _arrived(events, history.labels, "resolved", since_s=ended_s):
+        if notices_since(events, history.labels, "resolved", since_s=ended_s):
             continue
-        if _arrived(events, history.labels, "firing", since_s=begun_s) or now_s < ended_s + within_s + _ON_ITS_WAY_S:
+        was_told = bool(notices_since(events, history.labels, "firing", since_s=begun_s))
+        if was_told or now_s < ended_s + within_s + _ON_ITS_WAY_S:
             return False
     return True
 
@@ -85,22 +86,8 @@ def bounds_of(rule: AlertSpec, spec: Spec, *, time_scale: float) -> list[AlertBo
     return [alert_bounds(rule, route, time_scale=time_scale) for route in routes]
 
 
-def _has_fired(history: AlertHistory) -> bool:
-    return any(change.state == "firing" for change in history.changes)
-
-
 def _last_fired(history: AlertHistory) -> tuple[float, float]:
     """From when to when an alert that is inactive fired the last time."""
     last = max(number for number, change in enumerate(history.changes) if change.state == "firing")
     ended_s = next(change.at_s for change in history.changes[last:] if change.state == "inactive")
     return history.changes[last].at_s, ended_s
-
-
-def _arrived(events: Sequence[Event], labels: Mapping[str, str], status: str, *, since_s: float = -math.inf) -> bool:
-    """Whether anybody was told this of it since then; one that came at a time nobody knows counts."""
-    for event in events:
-        if event.kind == "notice" and event.data["status"] == status and event.data["labels"] == labels:
-            arrived_s = finite(event.data.get("arrived_s"))
-            if arrived_s is None or arrived_s >= since_s - 2 * CLOCK_SLACK_S:
-                return True
-    return False

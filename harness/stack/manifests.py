@@ -7,15 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.stack.pod_manifests import PodTemplate
-from harness.stack.schema import (
-    Fields,
-    IntOrString,
-    Key,
-    Labels,
-    LabelSelector,
-    Manifest,
-    Quantity,
-)
+from harness.stack.schema import Fields, IntOrString, Key, Labels, LabelSelector, Manifest, Quantity
 
 # More pods than any test needs: a slip of the keyboard must not take the machine's memory.
 MAX_REPLICAS = 200

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from harness.errors import Mistake
 from harness.stack.containers import TemplateReader
 from harness.stack.inventory import Found, Inventory, M
-from harness.stack.manifests import (
-    ClaimTemplate,
-    ControllerManifest,
-    JobManifest,
-    ServiceManifest,
-)
+from harness.stack.manifests import ClaimTemplate, ControllerManifest, JobManifest, ServiceManifest
 from harness.stack.objects import Service, ServicePort, Volume, Workload
 from harness.stack.places import Place
 from harness.stack.pod_manifests import PodManifest, PodSpec, PodTemplate, Probe, TemplateMetadata

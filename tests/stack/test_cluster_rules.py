@@ -48,6 +48,8 @@ CASES: list[Case] = [
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 15, True),
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x70"}, 12, False),
     ("ScrapesSlow", {UP_TARGET: "1x90", TOOK: "0.01x20 0.2x4 0.01 0.2x4 0.01 0.2x4 0.01x70"}, 15, False),
+    # Every other answer comes too late.
+    ("ScrapesSlow", {UP_TARGET: "1x20" + " 0 1" * 35, TOOK: "0.01x20" + " 10 0.4" * 35}, 15, True),
     ("ScrapesSlow", {UP_TARGET: "1x20 0x70", TOOK: "0.01x20 10x70"}, 15, False),
 ]
 

@@ -9,6 +9,8 @@ from typing import Protocol
 from harness.clock import RunClock
 from harness.errors import HarnessError
 
+_STOP_S = 30.0
+
 
 class Collector(Protocol):
     """Reads one source of evidence. ``poll`` records what is new, and a gap where the source cannot be read."""
@@ -17,25 +19,30 @@ class Collector(Protocol):
 
 
 class Recorder:
-    """Polls collectors in turn on a thread of its own, every ``period_s`` seconds, until stopped.
+    """Polls every collector on a thread of its own, every ``period_s`` seconds, until stopped.
 
-    A collector that raises has a defect: the recorder stops and ``check``, which whoever waits calls, says so, since a
-    run without its evidence must not go on as if nothing had happened.
+    So a source that keeps its collector waiting, like a pod whose address answers no more, delays no other's record.
+    A collector that raises has a defect: all stop, and ``check``, which whoever waits calls, says so, since a run
+    without its evidence must not go on as if nothing had happened.
     """
 
     def __init__(self, collectors: Sequence[Collector], *, clock: RunClock, period_s: float) -> None:
-        self._collectors = tuple(collectors)
         self._clock = clock
         self._period_s = period_s
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._completed_s: float | None = None
-        self._round = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        # When the last poll that has ended was begun, by the collector's place.
+        self._completed_s = [-1.0] * len(collectors)
+        self._polled = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._run, args=(place, collector), name=f"recorder {place}", daemon=True)
+            for place, collector in enumerate(collectors)
+        ]
 
     def start(self) -> None:
-        """The first round begins at once."""
-        self._thread.start()
+        """The first polls begin at once."""
+        for thread in self._threads:
+            thread.start()
 
     def check(self) -> None:
         """Raises HarnessError when a collector has failed."""
@@ -45,32 +52,33 @@ class Recorder:
     def catch_up(self, *, timeout_s: float) -> None:
         """Returns when every collector has read everything up to now. Raises HarnessError when that takes too long."""
         asked_s = self._clock.now_s()
-        with self._round:
-            done = self._round.wait_for(
-                lambda: self._failure is not None or (self._completed_s or -1.0) >= asked_s, timeout=timeout_s
+        with self._polled:
+            done = self._polled.wait_for(
+                lambda: self._failure is not None or min(self._completed_s, default=asked_s) >= asked_s,
+                timeout=timeout_s,
             )
         self.check()
         if not done:
-            raise HarnessError(f"the collectors took more than {timeout_s:g} s for one round")
+            raise HarnessError(f"a collector took more than {timeout_s:g} s for one poll")
 
     def stop(self) -> None:
-        """Ends the thread after its round; calling it again does nothing. Raises HarnessError as ``check`` does."""
+        """Ends every thread after its poll; calling it again does nothing. Raises HarnessError as ``check`` does."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
+        deadline_s = self._clock.now_s() + _STOP_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=max(0.0, deadline_s - self._clock.now_s()))
         self.check()
 
-    def _run(self) -> None:
+    def _run(self, place: int, collector: Collector) -> None:
         while not self._stop.is_set():
             began_s = self._clock.now_s()
             try:
-                for collector in self._collectors:
-                    collector.poll()
+                collector.poll()
             except BaseException as error:  # noqa: BLE001 - a thread's failure is carried to the run's own thread
-                self._failure = error
-            with self._round:
-                self._completed_s = began_s
-                self._round.notify_all()
-            if self._failure is not None:
-                return
+                self._failure = self._failure or error
+                self._stop.set()
+            with self._polled:
+                self._completed_s[place] = began_s
+                self._polled.notify_all()
             self._stop.wait(max(0.0, self._period_s - (self._clock.now_s() - began_s)))

@@ -1,8 +1,9 @@
-"""The recorder: rounds go on, a defect is carried to whoever waits, and catching up means a whole new round."""
+"""The recorder: nobody waits for another, a defect is carried to whoever waits, catching up means a whole new poll."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -40,7 +41,7 @@ class Counting:
         self.polls += 1
 
 
-def test_catching_up_waits_for_a_round_that_began_after_the_call() -> None:
+def test_catching_up_waits_for_a_poll_that_began_after_the_call() -> None:
     gate = Gate()
     recorder = Recorder([gate], clock=RunClock.start(), period_s=0.0)
     recorder.start()
@@ -48,11 +49,11 @@ def test_catching_up_waits_for_a_round_that_began_after_the_call() -> None:
     caught_up = threading.Event()
     waiting = threading.Thread(target=lambda: (recorder.catch_up(timeout_s=DEADLINE_S), caught_up.set()))
     waiting.start()
-    while not recorder._round._waiters:  # type: ignore[attr-defined]  # it asks before the first round ends
+    while not recorder._polled._waiters:  # type: ignore[attr-defined]  # it asks before the first poll ends
         assert waiting.is_alive()
     gate.go.release()
     assert gate.inside.acquire(timeout=DEADLINE_S)
-    assert not caught_up.is_set(), "the round under way may have read before the call"
+    assert not caught_up.is_set(), "the poll under way may have read before the call"
     gate.go.release()
     waiting.join(timeout=DEADLINE_S)
     assert caught_up.is_set()
@@ -63,17 +64,19 @@ def test_catching_up_waits_for_a_round_that_began_after_the_call() -> None:
 
 
 def test_a_failing_collector_is_told_to_whoever_waits() -> None:
-    later = Counting()
-    recorder = Recorder([Failing(), later], clock=RunClock.start(), period_s=0.0)
+    other = Counting()
+    recorder = Recorder([Failing(), other], clock=RunClock.start(), period_s=0.0)
     recorder.start()
     for wait in (lambda: recorder.catch_up(timeout_s=DEADLINE_S), recorder.check, recorder.stop):
         with pytest.raises(HarnessError, match="a defect") as raised:
             wait()
         assert isinstance(raised.value.__cause__, KeyError)
-    assert later.polls == 0
+    polls = other.polls
+    assert not any(thread.is_alive() for thread in recorder._threads)
+    assert other.polls == polls, "it goes on without its evidence"
 
 
-def test_a_round_that_takes_too_long_is_told() -> None:
+def test_a_poll_that_takes_too_long_is_told() -> None:
     gate = Gate()
     recorder = Recorder([gate], clock=RunClock.start(), period_s=0.0)
     recorder.start()
@@ -96,11 +99,27 @@ def test_after_stopping_nothing_is_polled_any_more() -> None:
     assert polls == counting.polls > 0
 
 
-def test_every_collector_is_polled_in_each_round() -> None:
+def test_a_collector_that_is_kept_waiting_delays_no_other() -> None:
+    gate, other = Gate(), Counting()
+    recorder = Recorder([gate, other], clock=RunClock.start(), period_s=0.0)
+    recorder.start()
+    assert gate.inside.acquire(timeout=DEADLINE_S)
+    deadline_s = time.monotonic() + DEADLINE_S
+    while other.polls < 3:
+        assert time.monotonic() < deadline_s
+    with pytest.raises(HarnessError, match=r"more than 0\.05 s"):
+        recorder.catch_up(timeout_s=0.05)
+    recorder._stop.set()
+    gate.go.release()
+    recorder.stop()
+
+
+def test_every_collector_is_polled_once_in_a_period() -> None:
     counters = [Counting(), Counting()]
     recorder = Recorder(counters, clock=RunClock.start(), period_s=60.0)
     recorder.start()
-    while recorder._completed_s is None:
-        assert recorder._thread.is_alive()
+    deadline_s = time.monotonic() + DEADLINE_S
+    while min(recorder._completed_s) < 0:
+        assert time.monotonic() < deadline_s
     recorder.stop()
     assert [each.polls for each in counters] == [1, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -36,10 +36,14 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class _AlertSeries:
-    """An alert's state and the evaluation that last showed it; ``inactive`` since the evaluation after that one."""
+    """An alert's state and the evaluation that last showed it; ``inactive`` since the evaluation after that one.
+
+    ``since_unix_s``: since when that evaluation held it active, in whole seconds; None when unknown.
+    """
 
     state: str
     last_s: float
+    since_unix_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -93,42 +97,53 @@ class PrometheusCollector:
         now_s = self.clock.now_s()
         # Reading past the last read closes the hole that a slow poll or an absent Prometheus would leave.
         reach_s = 2 * self.poll_s + (now_s - self._read_until_s if self._read_until_s is not None else 2.0)
-        query = f"ALERTS[{max(1000, round(reach_s * 1000))}ms]"
+        query = f'{{__name__=~"ALERTS|ALERTS_FOR_STATE"}}[{max(1000, round(reach_s * 1000))}ms]'
         found = self._api.custom_query(query, params={"time": self.clock.to_unix(now_s)}, timeout=_TIMEOUT_S)
         evaluated = self._read_groups(groups)
-        active_since = dict(self._active(groups))
-        samples: dict[Labels, list[tuple[float, str]]] = {}
+        states: dict[Labels, list[tuple[float, str]]] = {}
+        since: dict[Labels, dict[float, float]] = {}
         for series in found:
             metric = dict(series["metric"])
-            metric.pop("__name__", None)
-            state = metric.pop("alertstate")
-            at = samples.setdefault(tuple(sorted(metric.items())), [])
-            at.extend((self.clock.from_unix(float(unix_s)), state) for unix_s, _ in series["values"])
-        for labels, points in samples.items():
-            self._advance(labels, sorted(points), active_since.get(labels))
+            name, state = metric.pop("__name__"), metric.pop("alertstate", "")
+            labels = tuple(sorted(metric.items()))
+            if name == "ALERTS":
+                states.setdefault(labels, []).extend((float(at_unix_s), state) for at_unix_s, _ in series["values"])
+            else:
+                since.setdefault(labels, {}).update((float(at), float(value)) for at, value in series["values"])
+        for labels, points in states.items():
+            self._advance(labels, sorted(points), since.get(labels, {}))
         self._find_inactive(evaluated)
         self._read_until_s = now_s
 
-    def _advance(self, labels: Labels, points: list[tuple[float, str]], active_since_s: float | None) -> None:
+    def _advance(self, labels: Labels, points: list[tuple[float, str]], since: Mapping[float, float]) -> None:
         """Follow one alert through its samples, oldest first, and record every change of state at its evaluation.
 
-        ``active_since_s``: since when Prometheus holds the alert active now; None when it does not.
+        ``since``: an evaluation's time → since when it held the alert active. All in Unix seconds.
         """
-        for at_s, state in points:
+        for at_unix_s, state in points:
+            at_s, since_unix_s = self.clock.from_unix(at_unix_s), since.get(at_unix_s)
             known = self._series.get(labels)
             if known is not None and at_s <= known.last_s + 1e-6:
                 continue  # read before: each poll overlaps with the one before it
             if known is not None and known.state != "inactive":
                 interval_s = self._interval_s(labels)
                 missed = interval_s is not None and at_s - known.last_s > 1.9 * interval_s
-                # Where it stayed active all along there was no evaluation in between, rather than one without it.
-                stayed = active_since_s is not None and active_since_s <= known.last_s
-                if interval_s is not None and missed and not stayed:
+                if interval_s is not None and missed and not self._stayed(known, since_unix_s):
                     self._record_state(labels, "inactive", known.last_s + interval_s)
                     known = None
             if known is None or state != known.state:
                 self._record_state(labels, state, at_s)
-            self._series[labels] = _AlertSeries(state, at_s)
+            self._series[labels] = _AlertSeries(state, at_s, since_unix_s)
+
+    def _stayed(self, known: _AlertSeries, since_unix_s: float | None) -> bool:
+        """Whether an alert was active all along since it was ``known`` to be, so that nothing was evaluated in between.
+
+        A Prometheus that starts anew moves the begin of what was pending by the time that it was away.
+        """
+        if since_unix_s is None:
+            return False
+        # What is cut off of a second would hide an end in it.
+        return since_unix_s == known.since_unix_s or since_unix_s + 1 <= self.clock.to_unix(known.last_s)
 
     def _find_inactive(self, evaluated: Mapping[str, tuple[float, float]]) -> None:
         for labels, known in list(self._series.items()):
@@ -144,13 +159,6 @@ class PrometheusCollector:
         """The interval of the alert's group; the longest, where several groups have a rule of this name."""
         alert = dict(labels).get("alertname", "")
         return max((group.interval_s for group in self._groups.values() if alert in group.alerts), default=None)
-
-    def _active(self, groups: list[Mapping[str, Any]]) -> Iterator[tuple[Labels, float]]:
-        for group in groups:
-            for rule in group["rules"]:
-                for alert in rule.get("alerts") or []:
-                    since_unix_s = datetime.fromisoformat(str(alert["activeAt"])).timestamp()
-                    yield tuple(sorted(alert["labels"].items())), self.clock.from_unix(since_unix_s)
 
     def _record_state(self, labels: Labels, state: str, at_s: float) -> None:
         named = {**self.external_labels, **dict(labels)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -34,17 +35,15 @@ class Story:
         last = "0001-01-01T00:00:00Z" if last_s is None else self.iso(last_s)
         return {"name": "gpu", "file": "f", "interval": 1.0, "lastEvaluation": last, "rules": [rule], **changed}
 
-    def active(self, since_s: float, labels: Mapping[str, str] = HOT) -> list[dict[str, Any]]:
-        return [{"labels": dict(labels), "state": "firing", "activeAt": self.iso(since_s)}]
-
     def poll(
         self,
         *groups: dict[str, Any],
         samples: Mapping[str, list[float]] | None = None,
+        since: Mapping[float, float] | None = None,
         labels: Mapping[str, str] = HOT,
         targets: list[dict[str, Any]] | None = None,
     ) -> None:
-        """One poll that sees these samples of ALERTS, by state."""
+        """One poll that sees these samples of ALERTS, by state, and of ALERTS_FOR_STATE, by their time."""
         self.server.script(RULES, {"data": {"groups": list(groups)}})
         series = [
             {
@@ -53,6 +52,11 @@ class Story:
             }
             for state, times in (samples or {}).items()
         ]
+        began = [
+            [self.clock.to_unix(at_s), str(math.floor(self.clock.to_unix(since_s)))]
+            for at_s, since_s in (since or {}).items()
+        ]
+        series.append({"metric": {"__name__": "ALERTS_FOR_STATE", **labels}, "values": began})
         self.server.script(QUERY, {"status": "success", "data": {"resultType": "matrix", "result": series}})
         self.server.script(TARGETS, {"data": {"activeTargets": targets or []}})
         self.collector.poll()
@@ -97,21 +101,45 @@ def test_samples_read_twice_do_not_bring_an_alert_back(story: Story) -> None:
 def test_an_alert_that_ended_and_came_back_later_is_new(story: Story) -> None:
     story.poll(story.group(11.0), samples={"firing": [11.0]})
     story.poll(story.group(12.0), samples={"firing": [11.0]})
-    story.poll(story.group(15.0, alerts=story.active(15.0)), samples={"pending": [15.0]})
+    story.poll(story.group(15.0), samples={"pending": [15.0]}, since={15.0: 15.0})
     assert story.states() == [("firing", 11.0), ("inactive", 12.0), ("pending", 15.0)]
 
 
 def test_an_alert_that_was_gone_between_two_polls_is_seen_gone(story: Story) -> None:
-    story.poll(story.group(11.0), samples={"firing": [11.0]})
-    story.poll(story.group(14.0, alerts=story.active(14.0)), samples={"firing": [11.0, 14.0]})
+    story.poll(story.group(11.0), samples={"firing": [11.0]}, since={11.0: 9.0})
+    story.poll(story.group(14.0), samples={"firing": [11.0, 14.0]}, since={11.0: 9.0, 14.0: 13.0})
     assert story.states() == [("firing", 11.0), ("inactive", 12.0), ("firing", 14.0)]
 
 
 def test_an_alert_that_stayed_active_while_nothing_was_evaluated_is_not_seen_gone(story: Story) -> None:
     """Prometheus itself stood still: it says that the alert is active since before."""
-    story.poll(story.group(11.0, alerts=story.active(5.0)), samples={"firing": [11.0]})
-    story.poll(story.group(21.0, alerts=story.active(5.0)), samples={"firing": [11.0, 21.0]})
+    story.poll(story.group(11.0), samples={"firing": [11.0]}, since={11.0: 5.0})
+    story.poll(story.group(21.0), samples={"firing": [11.0, 21.0]}, since={11.0: 5.0, 21.0: 5.0})
     assert story.states() == [("firing", 11.0)]
+
+
+def test_an_alert_that_stayed_active_and_ended_before_the_poll_is_seen_to_end_once(story: Story) -> None:
+    """An evaluation was left out, and what the alert did after it is over by the time of the look."""
+    story.poll(story.group(11.0), samples={"firing": [11.0]}, since={11.0: 5.0})
+    story.poll(story.group(15.0), samples={"firing": [11.0, 13.0]}, since={11.0: 5.0, 13.0: 5.0})
+    assert story.states() == [("firing", 11.0), ("inactive", 14.0)]
+
+
+def test_what_was_pending_when_prometheus_went_away_stayed_so(story: Story) -> None:
+    """It restores such an alert, with its begin moved by the time that it was away."""
+    story.poll(story.group(11.0), samples={"pending": [11.0]}, since={11.0: 3.0})
+    story.poll(story.group(18.0), samples={"pending": [11.0, 18.0]}, since={11.0: 3.0, 18.0: 9.0})
+    assert story.states() == [("pending", 11.0)]
+
+
+def test_an_end_within_the_second_of_the_new_begin_is_seen(story: Story) -> None:
+    """Begins are told in whole seconds, and evaluations may be closer together."""
+    last_s = story.clock.from_unix(math.floor(story.clock.to_unix(20.0)) + 0.1)
+    group = {"interval": 0.25}
+    story.poll(story.group(last_s, **group), samples={"firing": [last_s]}, since={last_s: last_s - 5})
+    again_s = last_s + 0.5
+    story.poll(story.group(again_s, **group), samples={"firing": [last_s, again_s]}, since={again_s: again_s})
+    assert [state for state, _ in story.states()] == ["firing", "inactive", "firing"]
 
 
 def test_instances_are_followed_apart(story: Story) -> None:
@@ -151,7 +179,7 @@ def test_after_an_absence_it_reads_back_to_before_it(story: Story, server: Scrip
     story.collector.clock = RunClock(story.clock.origin_monotonic_s - 30.0, story.clock.origin_unix_s)  # 30 s pass
     story.poll(story.group(3.0))
     ranges = [params["query"] for path, params in server.requests if path == QUERY]
-    reach_ms = int(ranges[-1].removeprefix("ALERTS[").removesuffix("ms]"))
+    reach_ms = int(ranges[-1].rpartition("[")[2].removesuffix("ms]"))
     assert reach_ms >= 31_000
 
 

@@ -36,6 +36,9 @@ class LoadPlace(Protocol):
     def running(self, pod: str, namespace: str) -> bool:
         """Whether the pod's containers run. Raises HarnessError when the cluster cannot be asked."""
 
+    def why_not_running(self, pod: str, namespace: str) -> str:
+        """What keeps the pod. Raises HarnessError when the cluster cannot be asked."""
+
     def log_argv(self, pod: str, namespace: str) -> list[str]:
         """The command that writes a pod's output, from its beginning, as long as it lasts."""
 
@@ -97,7 +100,12 @@ class ClusterLoad:
         try:
             wait_until(self._all_run, what="the load's pods run", timeout_s=self._start_s, poll_s=0.3)
         except DeadlineExceeded as error:
-            raise HarnessError(f"load: its pods do not run after {self._start_s:g} s") from error
+            why = "".join(
+                f"\n  {name}: {self._place.why_not_running(name, self._namespace)}"
+                for name in self._names
+                if not self._place.running(name, self._namespace)
+            )
+            raise HarnessError(f"load: its pods do not run after {self._start_s:g} s{why}") from error
         for name in self._names:
             path = self._run_dir / f"load-windows-{name.rpartition('-')[2]}.jsonl"
             self._followers[name] = self._follow(name, path)

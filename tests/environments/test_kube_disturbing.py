@@ -72,13 +72,28 @@ def test_a_pod_that_ends_has_no_kept_volume_any_more(cluster: Cluster, api: Fake
         cluster.kept_volume("app-5c-1", "a", "v")
 
 
+def test_what_keeps_one_of_the_harness_s_own_pods_is_told_in_the_cluster_s_words(
+    cluster: Cluster, api: FakeApi
+) -> None:
+    waits = {"name": "main", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+    api.lists(PODS, raw_pod("load-worker-0", namespace="a", status={"phase": "Pending", "containerStatuses": [waits]}))
+    api.lists("/api/v1/namespaces/a/events")
+    api.answers(f"{PODS}/load-worker-0/log", "")
+    assert cluster.why_not_running("load-worker-0", "a").startswith("container main: ErrImagePull: no such image")
+    assert cluster.why_not_running("load-worker-1", "a") == "it is not there"
+
+
 VERSIONS = {"new": {"kubernetes": "v1.22.0, v1.30.1"}, "old": {"kubernetes": "v1.20.15, v1.22.0"}, "unsaid": {}}
 COST = "controller.kubernetes.io/pod-deletion-cost"
-# Lists one process for each container; a kill leaves a file.
+# A node's shell. It lists one process for each container; a kill leaves a file.
 DOCKER = """\
 #!/bin/sh
+PATH={node}:$PATH exec /bin/sh
+"""
+NODE_SH = """\
+#!/bin/sh
 for last; do :; done
-[ "$last" = 9 ] && touch %s || echo "4711 5 S 1"
+[ "$last" = 9 ] && touch {killed} || echo "4711 5 S 1"
 """
 
 
@@ -117,8 +132,11 @@ def test_where_costs_do_not_count_it_is_given_up_since_it_is_not_ready(
     cluster: Cluster, api: FakeApi, kubectl: FakeKubectl, programs: Path, version: str
 ) -> None:
     killed = programs / "killed"
-    (programs / "docker").write_text(DOCKER % killed, encoding="utf-8")
-    (programs / "docker").chmod(0o755)
+    node = programs / "node"
+    node.mkdir()
+    for path, text in ((programs / "docker", DOCKER), (node / "sh", NODE_SH)):
+        path.write_text(text.format(node=node, killed=killed), encoding="utf-8")
+        path.chmod(0o755)
     one, two = pod_of("app", 1), pod_of("app", 2)
     api.answers(PODS, lambda: {"items": [one, unready(two) if killed.exists() else two]})
     patches(kubectl, "pod", "app-5c-2")

@@ -56,6 +56,10 @@ class Place:
         process = self.pods.get(pod)
         return self.run(pod) and (process is None or process.poll() is None)
 
+    def why_not_running(self, pod: str, namespace: str) -> str:
+        assert namespace == "load"
+        return f"{pod} cannot be pulled"
+
     def log_argv(self, pod: str, namespace: str) -> list[str]:
         assert namespace == "load"
         return self.follow(pod)
@@ -170,8 +174,11 @@ def test_it_has_begun_once_all_of_its_pods_run(load: Load) -> None:
 def test_pods_that_do_not_run_are_an_error_and_do_not_stay(tmp_path: Path) -> None:
     load = Load(tmp_path, start_s=0.2)
     load.place.run = lambda pod: pod == WORKERS[0]
-    with pytest.raises(HarnessError, match=r"load: its pods do not run after 0\.2 s"):
+    with pytest.raises(HarnessError) as raised:
         load.run.start()
+    assert str(raised.value) == "\n".join(
+        ["load: its pods do not run after 0.2 s", *(f"  {each}: {each} cannot be pulled" for each in WORKERS[1:])]
+    )
     assert load.followers() == []
     load.run.stop()
     assert load.place.deleted == 1

@@ -41,12 +41,14 @@ class Breakage:
         pods: Callable[[str, str | None], Sequence[ClusterPod]],
         ask: Callable[[str], Any],
         own_image: str,
+        node: Callable[[str], KindNode] = KindNode,
     ) -> None:
         self._kubectl = kubectl
         self._pod = pod
         self._pods = pods
         self._ask = ask
         self._own_image = own_image
+        self._named = node
         self._reached: set[str] = set()
 
     def node_of(self, pod: str, namespace: str) -> str:
@@ -252,4 +254,4 @@ class Breakage:
         if name not in self._reached:
             require_node(name)
             self._reached.add(name)
-        return KindNode(name)
+        return self._named(name)

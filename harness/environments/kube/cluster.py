@@ -15,10 +15,11 @@ from harness.environments.kube.api_proxy import ask
 from harness.environments.kube.breakage import Breakage
 from harness.environments.kube.ending import take_down
 from harness.environments.kube.kind_cluster import KindCluster
-from harness.environments.kube.kind_node import KindNode
+from harness.environments.kube.kind_node import KindNode, KindNodes
 from harness.environments.kube.kubectl import Kubectl
 from harness.environments.kube.lent_cluster import require_free
 from harness.environments.kube.pods import ClusterPod, list_pods
+from harness.environments.kube.readiness import diagnose, why_unready
 from harness.environments.kube.scaling import Scaling, counts_costs
 from harness.environments.kube.state import ClusterState
 from harness.environments.kube.vocabulary import ACCOUNT, MANAGED, TOUCHED, labelled
@@ -37,7 +38,15 @@ class Cluster:
     def __init__(self, state: ClusterState) -> None:
         self.state = state
         self._kubectl = Kubectl(Path(state.account_kubeconfig), ACCOUNT)
-        self.cluster = Breakage(self._kubectl, pod=self._pod, pods=self.pods, ask=self._ask, own_image=state.own_image)
+        self._nodes = KindNodes()
+        self.cluster = Breakage(
+            self._kubectl,
+            pod=self._pod,
+            pods=self.pods,
+            ask=self._ask,
+            own_image=state.own_image,
+            node=self._nodes.named,
+        )
         costs_count = counts_costs(state.versions.get("kubernetes", ""))
         self._scaling = Scaling(self._kubectl, pods=self._pods, costs_count=costs_count)
 
@@ -88,15 +97,15 @@ class Cluster:
         except PodGone:
             return []
         ids = [container.id for container in found.containers if container.id]
-        return KindNode(found.node).processes(ids) if found.node else []
+        return self._nodes.named(found.node).processes(ids) if found.node else []
 
     def signal(self, process: ProcessRef, number: signal.Signals) -> bool:
         """Whether the signal reached that very process."""
-        return KindNode(process.node).signal(process, number)
+        return self._nodes.named(process.node).signal(process, number)
 
     def process_state(self, process: ProcessRef) -> str | None:
         """The kernel's letter for what a process does (``T``: stopped); None when it is gone."""
-        return KindNode(process.node).process_state(process)
+        return self._nodes.named(process.node).process_state(process)
 
     def keep_down(self, pod: str, namespace: str) -> None:
         """Its workload has one pod less from here on, and that pod is the one that goes.
@@ -169,7 +178,7 @@ class Cluster:
                 with contextlib.suppress(HarnessError):  # one that ends meanwhile needs no look
                     self._kubectl.patch("pod", pod.name, namespace, touched)
 
-    # Each look starts a program in a node.
+    # Each look starts programs in a node.
     look_every_s = 0.2
     # A pod is scheduled, its volume attached, its container started; one that ended is started again after 10 s.
     reach_s = 20.0
@@ -202,6 +211,12 @@ class Cluster:
         if found is not None and found.phase == "Failed":
             raise HarnessError(f"pod {pod} ended as soon as it was started")
         return found is not None and any(container.running for container in found.containers)
+
+    def why_not_running(self, pod: str, namespace: str) -> str:
+        """What keeps one of the harness's own pods, with its latest events and the last lines of its output."""
+        pods = list_pods(self.state.proxy, [namespace])
+        found = next((each for each in pods if each.name == pod), None)
+        return diagnose(pod, why_unready(found) if found else "it is not there", pods, self.state.proxy, [namespace])
 
     def log_argv(self, pod: str, namespace: str) -> list[str]:
         """The command that writes a pod's output as long as it lasts, and ends when its standard input does.
@@ -248,7 +263,7 @@ class Cluster:
 
     def _place(self, pod: str, namespace: str, volume: str) -> tuple[KindNode, str]:
         found = self._pod(pod, namespace)
-        node = KindNode(found.node)
+        node = self._nodes.named(found.node)
         return node, volume_path(found, volume, node)
 
 

@@ -10,8 +10,9 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harness.environments.kube.node_shell import Answer, NodeShell
 from harness.errors import HarnessError
 from harness.model import ProcessRef
 
@@ -67,9 +68,10 @@ cat > "$1.harness" && chmod 644 "$1.harness" && mv "$1.harness" "$1"
 
 @dataclass(frozen=True, slots=True)
 class KindNode:
-    """One node by its name, which is its container's."""
+    """One node by its name, which is its container's. ``shell``: one that is kept open there, for all without input."""
 
     name: str
+    shell: NodeShell | None = field(default=None, compare=False)
 
     def run(
         self,
@@ -83,23 +85,31 @@ class KindNode:
 
         Raises HarnessError when it fails with a status that is not among ``fails``, or the node cannot be reached.
         """
-        argv = ["docker", "exec", *(["-i"] if given is not None else []), self.name, "sh", "-c", script, "sh", *args]
+        answer = None
         try:
-            done = subprocess.run(
-                argv,
-                input=given,
-                stdin=subprocess.DEVNULL if given is None else None,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-                start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer: this may be an undo
-            )
-        except (subprocess.TimeoutExpired, OSError) as error:
+            if given is None and self.shell is not None:
+                answer = self.shell.run(script, args, timeout_s=timeout_s)
+            if answer is None:
+                answer = self._run_apart(script, args, given, timeout_s)
+        except (subprocess.TimeoutExpired, OSError, EOFError) as error:
             raise HarnessError(f"node {self.name}: {error}") from error
-        if done.returncode != 0 and done.returncode not in fails:
-            said = done.stderr.decode(errors="replace").strip()[-500:]
-            raise HarnessError(f"node {self.name}: {said or f'exit status {done.returncode}'}")
-        return done.returncode, done.stdout
+        if answer.status != 0 and answer.status not in fails:
+            said = answer.err.decode(errors="replace").strip()[-500:]
+            raise HarnessError(f"node {self.name}: {said or f'exit status {answer.status}'}")
+        return answer.status, answer.out
+
+    def _run_apart(self, script: str, args: Iterable[str], given: bytes | None, timeout_s: float) -> Answer:
+        argv = ["docker", "exec", *(["-i"] if given is not None else []), self.name, "sh", "-c", script, "sh", *args]
+        done = subprocess.run(
+            argv,
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is the harness's to answer: this may be an undo
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
 
     def processes(self, container_ids: Iterable[str]) -> list[ProcessRef]:
         """The processes of these containers, the first of the first container before all others."""
@@ -167,3 +177,14 @@ class KindNode:
     def service(self, order: str, name: str) -> None:
         """``systemctl ORDER NAME`` in the node."""
         self.run(f"systemctl {shlex.quote(order)} {shlex.quote(name)}", timeout_s=60.0)
+
+
+class KindNodes:
+    """The nodes of a kind cluster, each with a shell that is kept open from its first use on."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, KindNode] = {}
+
+    def named(self, name: str) -> KindNode:
+        """The node of this name; whether there is one shows when it is used."""
+        return self._nodes.setdefault(name, KindNode(name, NodeShell(["docker", "exec", "-i", name, "sh"])))

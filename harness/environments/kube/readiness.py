@@ -33,7 +33,7 @@ def unready(workloads: Sequence[Workload], pods: Sequence[ClusterPod]) -> Mappin
             waiting[workload.name] = f"{len(lasting)} of {workload.replicas} pods exist"
         for pod in own if missing else lasting:
             if not (pod.ready or pod.phase == "Succeeded"):
-                waiting[pod.name] = _why(pod)
+                waiting[pod.name] = why_unready(pod)
     return waiting
 
 
@@ -52,7 +52,8 @@ def diagnose(name: str, why: str, pods: Sequence[ClusterPod], proxy: str, namesp
     return "\n    ".join(line[:300] for line in lines)
 
 
-def _why(pod: ClusterPod) -> str:
+def why_unready(pod: ClusterPod) -> str:
+    """What a pod itself is said to wait for."""
     held = [each for each in (*pod.init_containers, *pod.containers) if each.waiting]
     # Whoever waits for another to initialize the pod says nothing of its own.
     causes = [each for each in held if not each.waiting.startswith("PodInitializing")] or held

@@ -78,7 +78,7 @@ def test_what_keeps_one_of_the_harness_s_own_pods_is_told_in_the_cluster_s_words
     waits = {"name": "main", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
     api.lists(PODS, raw_pod("load-worker-0", namespace="a", status={"phase": "Pending", "containerStatuses": [waits]}))
     api.lists("/api/v1/namespaces/a/events")
-    api.answers(f"{PODS}/load-worker-0/log", "")
+    api.answers(f"{PODS}/load-worker-0/log?container=main&tailLines=5", "")
     assert cluster.why_not_running("load-worker-0", "a").startswith("container main: ErrImagePull: no such image")
     assert cluster.why_not_running("load-worker-1", "a") == "it is not there"
 

@@ -32,7 +32,7 @@ shift
 [ "$1" = -i ] && shift
 [ "$1" = node-1 ] || { echo "Error: No such container: $1" >&2; exit 1; }
 shift
-case "$*" in sh|"sh -c "*) ;; *) echo "not expected: $*" >&2; exit 99;; esac
+case "$*" in "nice -n 10 sh"|"sh -c "*) ;; *) echo "not expected: $*" >&2; exit 99;; esac
 exec %s "$@"
 """
 NAMES = ["plain", "with space", 'it\'s "quoted" $(touch owned) `touch owned`', "*", "-n", "line\nbreak", "ü"]
@@ -358,6 +358,11 @@ def test_a_node_that_is_gone_is_an_error(node: KindNode, reach: Reach) -> None:
 def test_a_node_that_does_not_answer_is_given_up(node: KindNode) -> None:
     with pytest.raises(HarnessError, match=r"node node-1: .*(timed out after 0\.3 seconds|not answer within 0\.3 s)"):
         node.run("exec sleep 60", timeout_s=0.3)
+
+
+def test_what_runs_in_a_node_gives_way_to_its_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker(tmp_path / "bin", monkeypatch)
+    assert KindNodes().named("node-1").run("nice") == (0, b"10\n")
 
 
 def test_without_docker_no_node_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:

@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.model import ProcessRef
 
 _TIMEOUT_S = 20.0
+_NICE = "10"
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
 
 # A process's letter and start: fields 3 and 22 of its stat line, counted behind the last bracket of its name.
@@ -180,11 +181,16 @@ class KindNode:
 
 
 class KindNodes:
-    """The nodes of a kind cluster, each with a shell that is kept open from its first use on."""
+    """The nodes of a kind cluster, each with a shell that is kept open from its first use on.
+
+    What it runs is outside all pods, where one program weighs as much as they do together: unless it is nice, it
+    starves what is watched.
+    """
 
     def __init__(self) -> None:
         self._nodes: dict[str, KindNode] = {}
 
     def named(self, name: str) -> KindNode:
         """The node of this name; whether there is one shows when it is used."""
-        return self._nodes.setdefault(name, KindNode(name, NodeShell(["docker", "exec", "-i", name, "sh"])))
+        shell = NodeShell(["docker", "exec", "-i", name, "nice", "-n", _NICE, "sh"])
+        return self._nodes.setdefault(name, KindNode(name, shell))

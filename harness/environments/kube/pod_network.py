@@ -80,10 +80,11 @@ unshare -n iptables -w -A OUTPUT -j NFQUEUE --queue-num 1 --queue-bypass 2>&1 ||
 ctr -n k8s.io images ls -q | grep -qxF "$1" || { echo "has no image $1"; exit 3; }
 """
 # The program runs in the pod's network, in the root directory of an image of ours, and is found again by the latter.
+# It is not as nice as whoever starts it, or packets would wait for the processor too.
 _DELAY = r"""
 root=/run/$1-$2 mark=$1 image=$3 delay=$4 queue=$5; shift 5
 mkdir -p "$root" && ctr -n k8s.io images mount "$image" "$root" >/dev/null || exit 1
-setsid $inside chroot "$root" sh -c '
+setsid nice -n -10 $inside chroot "$root" sh -c '
   PATH=/opt/venv/bin:$PATH; exec python -m harness.environments.kube.packet_delay --delay-ms "$0"
 ' "$delay" </dev/null >"$root.log" 2>&1 &
 tries=0

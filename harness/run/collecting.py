@@ -16,21 +16,24 @@ from harness.run.running import Running
 from harness.spec import Spec
 from harness.stack import compress_promql
 
-# Collectors look twice a second: Prometheus keeps every evaluation, so nothing in between is missed.
+# Prometheus keeps every evaluation and a receiver every notification, so nothing in between is missed.
 RECORDING_PERIOD_S = 0.5
+# What nobody waits for: a count that only grows, asked of each Alertmanager.
+_COUNTING_PERIOD_S = 2.0
 
 
 def start_recorder(environment: Running, spec: Spec, timeline: Timeline, *, further: Sequence[Any]) -> Recorder:
     """A recorder that looks at the whole environment, and with ``further`` collectors at what is beside it."""
     state, clock = environment.state, timeline.clock
-    collectors: list[Any] = [
+    often: list[Any] = [
         PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
         *(NoticeCollector(url, timeline.record, clock) for url in state.receivers),
-        *(DeliveryCollector(url, timeline.record) for url in state.alertmanagers),
         PanelCollector(state.prometheus, timeline.record, _panel_queries(spec, state.time_scale)),
         *further,
     ]
-    recorder = Recorder(collectors, clock=clock, period_s=RECORDING_PERIOD_S)
+    seldom = [DeliveryCollector(url, timeline.record) for url in state.alertmanagers]
+    periods = [(RECORDING_PERIOD_S, often), (_COUNTING_PERIOD_S, seldom)]
+    recorder = Recorder([(each, period_s) for period_s, some in periods for each in some], clock=clock)
     recorder.start()
     return recorder
 

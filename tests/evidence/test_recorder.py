@@ -43,7 +43,7 @@ class Counting:
 
 def test_catching_up_waits_for_a_poll_that_began_after_the_call() -> None:
     gate = Gate()
-    recorder = Recorder([gate], clock=RunClock.start(), period_s=0.0)
+    recorder = Recorder([(gate, 0.0)], clock=RunClock.start())
     recorder.start()
     assert gate.inside.acquire(timeout=DEADLINE_S)
     caught_up = threading.Event()
@@ -65,7 +65,7 @@ def test_catching_up_waits_for_a_poll_that_began_after_the_call() -> None:
 
 def test_a_failing_collector_is_told_to_whoever_waits() -> None:
     other = Counting()
-    recorder = Recorder([Failing(), other], clock=RunClock.start(), period_s=0.0)
+    recorder = Recorder([(Failing(), 0.0), (other, 0.0)], clock=RunClock.start())
     recorder.start()
     for wait in (lambda: recorder.catch_up(timeout_s=DEADLINE_S), recorder.check, recorder.stop):
         with pytest.raises(HarnessError, match="a defect") as raised:
@@ -78,7 +78,7 @@ def test_a_failing_collector_is_told_to_whoever_waits() -> None:
 
 def test_a_poll_that_takes_too_long_is_told() -> None:
     gate = Gate()
-    recorder = Recorder([gate], clock=RunClock.start(), period_s=0.0)
+    recorder = Recorder([(gate, 0.0)], clock=RunClock.start())
     recorder.start()
     with pytest.raises(HarnessError, match=r"more than 0\.05 s"):
         recorder.catch_up(timeout_s=0.05)
@@ -89,7 +89,7 @@ def test_a_poll_that_takes_too_long_is_told() -> None:
 
 def test_after_stopping_nothing_is_polled_any_more() -> None:
     counting = Counting()
-    recorder = Recorder([counting], clock=RunClock.start(), period_s=0.0)
+    recorder = Recorder([(counting, 0.0)], clock=RunClock.start())
     recorder.start()
     recorder.catch_up(timeout_s=DEADLINE_S)
     recorder.stop()
@@ -101,7 +101,7 @@ def test_after_stopping_nothing_is_polled_any_more() -> None:
 
 def test_a_collector_that_is_kept_waiting_delays_no_other() -> None:
     gate, other = Gate(), Counting()
-    recorder = Recorder([gate, other], clock=RunClock.start(), period_s=0.0)
+    recorder = Recorder([(gate, 0.0), (other, 0.0)], clock=RunClock.start())
     recorder.start()
     assert gate.inside.acquire(timeout=DEADLINE_S)
     deadline_s = time.monotonic() + DEADLINE_S
@@ -116,10 +116,22 @@ def test_a_collector_that_is_kept_waiting_delays_no_other() -> None:
 
 def test_every_collector_is_polled_once_in_a_period() -> None:
     counters = [Counting(), Counting()]
-    recorder = Recorder(counters, clock=RunClock.start(), period_s=60.0)
+    recorder = Recorder([(each, 60.0) for each in counters], clock=RunClock.start())
     recorder.start()
     deadline_s = time.monotonic() + DEADLINE_S
     while min(recorder._completed_s) < 0:
         assert time.monotonic() < deadline_s
     recorder.stop()
     assert [each.polls for each in counters] == [1, 1]
+
+
+def test_nobody_who_catches_up_waits_for_the_period_to_be_over() -> None:
+    counting = Counting()
+    recorder = Recorder([(counting, 60.0)], clock=RunClock.start())
+    recorder.start()
+    for polls in (2, 3):
+        recorder.catch_up(timeout_s=DEADLINE_S)
+        recorder.catch_up(timeout_s=DEADLINE_S)
+        assert counting.polls >= polls
+    recorder.stop()
+    assert not any(thread.is_alive() for thread in recorder._threads)

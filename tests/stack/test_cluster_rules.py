@@ -69,8 +69,8 @@ SLOW_CASES: list[Case] = [
         for at in (23, 25)
     ),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 11, True),
-    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 17, True),
-    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 21, False),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 23, True),
+    ("PodsEvicted", {UP_API: "1x45", EVICTED: "_x5 1x40"}, 27, False),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x14 3x30"}, 31, True),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x45"}, 2, False),
     ("PodsEvicted", {UP_API: "1x45", EVICTED: "1x45"}, 20, False),

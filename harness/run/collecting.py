@@ -22,8 +22,8 @@ RECORDING_PERIOD_S = 0.5
 _COUNTING_PERIOD_S = 2.0
 
 
-def start_recorder(environment: Running, spec: Spec, timeline: Timeline, *, further: Sequence[Any]) -> Recorder:
-    """A recorder that looks at the whole environment, and with ``further`` collectors at what is beside it."""
+def make_recorder(environment: Running, spec: Spec, timeline: Timeline, *, further: Sequence[Any]) -> Recorder:
+    """A recorder, not started, of the whole environment, and with ``further`` collectors of what is beside it."""
     state, clock = environment.state, timeline.clock
     often: list[Any] = [
         PrometheusCollector(state.prometheus, timeline.record, clock, RECORDING_PERIOD_S, spec.external_labels),
@@ -33,9 +33,7 @@ def start_recorder(environment: Running, spec: Spec, timeline: Timeline, *, furt
     ]
     seldom = [DeliveryCollector(url, timeline.record) for url in state.alertmanagers]
     periods = [(RECORDING_PERIOD_S, often), (_COUNTING_PERIOD_S, seldom)]
-    recorder = Recorder([(each, period_s) for period_s, some in periods for each in some], clock=clock)
-    recorder.start()
-    return recorder
+    return Recorder([(each, period_s) for period_s, some in periods for each in some], clock=clock)
 
 
 def sample_rules(environment: Running, spec: Spec, timeline: Timeline, *, alerts: Iterable[str], from_s: float) -> None:

@@ -46,7 +46,5 @@ def _attach(environment: Running) -> Session:
     run_dir = Path(environment.state.run_dir)
     number = sum(1 for _ in run_dir.glob("chaos-*.jsonl")) + 1
     timeline = Timeline(run_dir / f"chaos-{number}.jsonl", RunClock.start())
-    session = open_session(environment, spec, timeline, watch=lambda: None)
-    for experiment in experiments:
-        session.begin(experiment.expectations)
-    return session
+    expected = experiments[0].expectations if experiments else None
+    return open_session(environment, spec, timeline, watch=lambda: None, expected=expected)

@@ -17,7 +17,7 @@ from harness.evidence.timeline import Timeline
 from harness.faults.injector import Injector
 from harness.model import Event, Expectation
 from harness.run.awaited import bounds_of, is_over, is_told, remembered, turns_s
-from harness.run.collecting import start_recorder
+from harness.run.collecting import make_recorder
 from harness.run.running import Running
 from harness.spec import AlertSpec, Spec
 
@@ -252,9 +252,13 @@ def open_session(
     *,
     extra_collectors: Sequence[Any] = (),
     watch: Callable[[], None],
+    expected: Iterable[Expectation] | None = None,
 ) -> Session:
-    """A session whose recorder is running."""
-    recorder = start_recorder(environment, spec, timeline, further=extra_collectors)
+    """A session whose recorder is running.
+
+    With ``expected`` it begins before anything is read, and what people had been told already counts as told.
+    """
+    recorder = make_recorder(environment, spec, timeline, further=extra_collectors)
     injector = Injector(
         world=environment,
         run_dir=Path(environment.state.run_dir),
@@ -262,6 +266,10 @@ def open_session(
         time_scale=environment.state.time_scale,
         watch=watch,
     )
-    return Session(
+    session = Session(
         environment=environment, spec=spec, timeline=timeline, injector=injector, recorder=recorder, watch=watch
     )
+    if expected is not None:
+        session.begin(expected)
+    recorder.start()
+    return session

@@ -26,8 +26,8 @@ def shell() -> Iterator[NodeShell]:
     made.close()
 
 
-def below() -> list[psutil.Process]:
-    return psutil.Process().children()
+def process_of(shell: NodeShell) -> psutil.Process:
+    return psutil.Process(int(ask(shell, "echo $PPID").out))
 
 
 def ask(shell: NodeShell, script: str, *args: str, timeout_s: float = WAIT_S) -> Answer:
@@ -93,10 +93,10 @@ def test_a_late_answer_is_nobody_elses(shell: NodeShell) -> None:
 
 
 def test_a_shell_that_has_ended_is_started_anew(shell: NodeShell) -> None:
-    first = int(ask(shell, "echo $PPID").out)
-    os.kill(first, signal.SIGKILL)
-    wait_until(lambda: below() == [] or below()[0].status() == "zombie", what="it has ended", timeout_s=WAIT_S)
-    assert int(ask(shell, "echo $PPID").out) != first
+    first = process_of(shell)
+    first.kill()
+    wait_until(lambda: first.status() == psutil.STATUS_ZOMBIE, what="it has ended", timeout_s=WAIT_S)
+    assert process_of(shell) != first
 
 
 def test_a_shell_that_ends_before_it_answers_is_an_error_once(shell: NodeShell) -> None:
@@ -114,8 +114,7 @@ def test_what_does_not_start_a_shell_says_why() -> None:
 
 def test_it_ends_with_whoever_has_it() -> None:
     shell = NodeShell(["sh"])
-    ask(shell, "true")
-    (process,) = below()
+    process = process_of(shell)
     del shell
     assert psutil.wait_procs([process], timeout=WAIT_S)[1] == []
 

@@ -207,23 +207,24 @@ class Cluster:
 
     def running(self, pod: str, namespace: str) -> bool:
         """Whether a container of one of the harness's own pods runs; a pod that failed to raises HarnessError."""
-        found = next((each for each in list_pods(self.state.proxy, [namespace]) if each.name == pod), None)
+        found = self._own(pod, namespace)
         if found is not None and found.phase == "Failed":
             raise HarnessError(f"pod {pod} ended as soon as it was started")
         return found is not None and any(container.running for container in found.containers)
 
     def why_not_running(self, pod: str, namespace: str) -> str:
         """What keeps one of the harness's own pods, with its latest events and the last lines of its output."""
-        pods = list_pods(self.state.proxy, [namespace])
-        found = next((each for each in pods if each.name == pod), None)
-        return diagnose(pod, why_unready(found) if found else "it is not there", pods, self.state.proxy, [namespace])
+        found = self._own(pod, namespace)
+        if found is None:
+            return diagnose(pod, "it is not there", [], self.state.proxy, [namespace])
+        return diagnose(pod, why_unready(found), [found], self.state.proxy)
 
     def log_argv(self, pod: str, namespace: str) -> list[str]:
         """The command that writes a pod's output as long as it lasts, and ends when its standard input does.
 
         In a kind node it reads the file the container runtime writes, which goes on while the kubelet is stopped.
         """
-        found = next((each for each in list_pods(self.state.proxy, [namespace]) if each.name == pod), None)
+        found = self._own(pod, namespace)
         if self.state.cluster and found is not None and found.node:
             directory = f"/var/log/pods/{namespace}_{pod}_{found.uid}"
             return KindNode(found.node).follow_argv(f"{directory}/{found.containers[0].name}/0.log")
@@ -254,6 +255,10 @@ class Cluster:
         found = list_pods(self.state.proxy, self.state.namespaces)
         made = [pod for pod in found if pod.labels.get(MANAGED) == self.state.run_label]
         return tuple(pod for pod in made if pod.labels.get(_COMPONENT) not in _LOAD)
+
+    def _own(self, name: str, namespace: str) -> ClusterPod | None:
+        """One of the harness's own pods."""
+        return next((pod for pod in list_pods(self.state.proxy, [namespace]) if pod.name == name), None)
 
     def _pod(self, name: str, namespace: str) -> ClusterPod:
         found = next((pod for pod in self._pods() if (pod.name, pod.namespace) == (name, namespace)), None)

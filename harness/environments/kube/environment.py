@@ -138,7 +138,7 @@ class ClusterEnvironment:
             watch()  # the signal that ended a build is meant for this process, too
         self._begun = True
         self._state.save()  # from here on another process can find what is to be taken down
-        admin = self._source.open(self._state.namespaces, progress=progress, watch=watch)
+        admin = self._source.open(self._state.namespaces, images=built, progress=progress, watch=watch)
         progress(f"the cluster is ready after {clock.now_s():.0f} s")
         try:
             self._source.give(built, everywhere=reaches_control_plane(self._stack.documents), progress=progress)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,8 @@ _CREATE_S = 300
 _NODE_READY_S = 120
 _COMMAND_S = 60.0
 _LOAD_S = 300.0
+_END_S = 10.0
+_RUNTIME_POLL_S = 1.0
 # Of 100, which is what pods have together. With a tenth of them a kubelet answers too late.
 _DAEMONS_WEIGHT = 30
 # On each node's container, with the name of its cluster.
@@ -63,13 +68,15 @@ class KindCluster:
         directory: Path,
         *,
         image: str | None,
+        pod_images: Sequence[str] = (),
         progress: Callable[[str], None],
         watch: Callable[[], None],
     ) -> None:
         """The cluster, its nodes ready. ``image``: of the nodes; None: kind's own default.
 
-        ``watch`` is called while waiting and may raise to end it: then kind is ended, and ``delete`` removes what is
-        left. Raises HarnessError with what kind said.
+        ``pod_images``: what nodes that take pods are given meanwhile, as far as that succeeds. ``watch`` is called
+        while waiting and may raise to end it: then kind is ended, and ``delete`` removes what is left. Raises
+        HarnessError with what kind said.
         """
         require_tools()
         path = directory / "kind.yaml"
@@ -88,8 +95,13 @@ class KindCluster:
                 failed.append(error)
 
         thread = threading.Thread(target=make, name="kind create cluster", daemon=True)
+        nodes = nodes_for_pods(self.name, config) if pod_images else []
+        early = threading.Thread(
+            target=self._load_early, args=(pod_images, nodes, thread), name="kind load docker-image", daemon=True
+        )
         clock = RunClock.start()
         thread.start()
+        early.start()
         told_s = 0.0
 
         def made() -> bool:
@@ -98,15 +110,15 @@ class KindCluster:
             if clock.now_s() - told_s >= 10:
                 told_s = clock.now_s()
                 progress(f"making the cluster {self.name}, {told_s:.0f} s so far")
-            return not thread.is_alive()
+            return bool(failed) or not (thread.is_alive() or early.is_alive())
 
         try:
             wait_until(made, what="kind makes the cluster", timeout_s=_CREATE_S + _NODE_READY_S, poll_s=0.2)
         except BaseException:  # whatever ends the waiting, kind must not go on making the cluster
-            _end_kind()
-            thread.join(timeout=10)
+            self._end(thread, early)
             raise
         if failed:
+            self._end(thread, early)
             raise HarnessError(f"kind could not make the cluster {self.name}: {_why(failed[0])}") from failed[0]
 
     def load(self, images: Sequence[str], *, nodes: Sequence[str]) -> None:
@@ -115,8 +127,33 @@ class KindCluster:
             there = _images_on(node)
             missing = [image for image in images if image not in there]
             if missing:
-                argv = ["kind", "load", "docker-image", *missing, "--name", self.name, "--nodes", node]
-                _output(argv, timeout_s=_LOAD_S, interruptible=True)
+                self._load(missing, node)
+
+    def _load(self, images: Sequence[str], node: str) -> None:
+        """kind writes the images to a file first, and leaves it where it is ended."""
+        argv = ["kind", "load", "docker-image", *images, "--name", self.name, "--nodes", node]
+        with tempfile.TemporaryDirectory(
+            prefix="images-", dir=self.kubeconfig.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            _output(argv, timeout_s=_LOAD_S, interruptible=True, settings={"TMPDIR": scratch})
+
+    def _load_early(self, images: Sequence[str], nodes: Sequence[str], making: threading.Thread) -> None:
+        """A node's runtime answers long before Kubernetes does. What fails here ``load`` does again, and tells of."""
+        for node in nodes:
+            while making.is_alive() and not _has_runtime(node):
+                time.sleep(_RUNTIME_POLL_S)
+            if not making.is_alive():
+                return
+            with contextlib.suppress(HarnessError):
+                self._load(images, node)
+
+    def _end(self, *threads: threading.Thread) -> None:
+        """What kind does in these threads has ended."""
+        deadline = time.monotonic() + _END_S
+        while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
+            _end_kind()  # again: one of them may just have started the next program
+            for thread in threads:
+                thread.join(timeout=0.2)
 
     def put_pods_first(self) -> None:
         """Where processors are short the nodes' own daemons wait, and not the pods.
@@ -215,6 +252,21 @@ def kind_version() -> str:
     return found.group() if found else "unknown"
 
 
+def nodes_for_pods(cluster: str, config: Mapping[str, Any]) -> list[str]:
+    """The names that kind gives the nodes of this configuration that take pods: workers, where there are any."""
+    roles = [str(node.get("role", "control-plane")) for node in config.get("nodes", [])] or ["control-plane"]
+    role = "worker" if "worker" in roles else "control-plane"
+    return [f"{cluster}-{role}{number if number > 1 else ''}" for number in range(1, roles.count(role) + 1)]
+
+
+def _has_runtime(node: str) -> bool:
+    try:
+        _output(["docker", "exec", node, "ctr", "version"])
+    except HarnessError:
+        return False
+    return True
+
+
 def _images_on(node: str) -> set[str]:
     """What a node has, as pods name it; nothing where the node does not say."""
     try:
@@ -229,15 +281,24 @@ def _manager(name: str) -> AClusterManager:
 
 
 def _end_kind() -> None:
-    """Ends the kind programs that this process started."""
+    """Ends the kind programs that this process started, and what those started."""
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.name() == "kind":
-                process.kill()
+                for each in (*process.children(recursive=True), process):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
 
 
-def _output(argv: list[str], *, timeout_s: float = _COMMAND_S, interruptible: bool = False) -> str:
-    """``interruptible``: whether a terminal's Ctrl-C ends it too, which else is the harness's to answer."""
+def _output(
+    argv: list[str],
+    *,
+    timeout_s: float = _COMMAND_S,
+    interruptible: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> str:
+    """``interruptible``: whether a terminal's Ctrl-C ends it too, which else is the harness's to answer. ``settings``:
+    further environment variables."""
     shown = " ".join(argv[:3])
     try:
         done = subprocess.run(
@@ -247,6 +308,7 @@ def _output(argv: list[str], *, timeout_s: float = _COMMAND_S, interruptible: bo
             timeout=timeout_s,
             check=False,
             start_new_session=not interruptible,
+            env={**os.environ, **(settings or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{shown}: no answer within {timeout_s:g} s") from error

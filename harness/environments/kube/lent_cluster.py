@@ -35,7 +35,7 @@ class ContextSource:
         """What would be used."""
         return [f"use the cluster of context {self.context}, in the namespaces {', '.join(self._namespaces)} only"]
 
-    def open(self, namespaces: Sequence[str], *, progress: Progress, watch: Watch) -> Kubectl:
+    def open(self, namespaces: Sequence[str], *, images: Sequence[str], progress: Progress, watch: Watch) -> Kubectl:
         """The cluster, once every namespace is seen to be lent."""
         admin = self._copy_kubeconfig()
         self._require_lent(admin, namespaces)

@@ -50,7 +50,7 @@ class KindSource:
         how = "use, or make and keep," if self.keep else "make, and delete at the end,"
         return [f"{how} the kind cluster {self.cluster} ({nodes}; node image {self._node_image or 'of kind'})"]
 
-    def open(self, namespaces: Sequence[str], *, progress: Progress, watch: Watch) -> Kubectl:
+    def open(self, namespaces: Sequence[str], *, images: Sequence[str], progress: Progress, watch: Watch) -> Kubectl:
         """The cluster, made unless it is there."""
         assert self.gpu_file is not None
         if self.keep and self._kind.exists():
@@ -65,7 +65,9 @@ class KindSource:
                 node["extraMounts"] = [*node.get("extraMounts", []), mount]
             first = config["nodes"][0]
             first["extraPortMappings"] = [*first.get("extraPortMappings", []), port_mapping()]
-            self._kind.create(config, self._run_dir, image=self._node_image, progress=progress, watch=watch)
+            self._kind.create(
+                config, self._run_dir, image=self._node_image, pod_images=images, progress=progress, watch=watch
+            )
         self._kind.put_pods_first()
         self._kind.keep_service_packets()
         return self._kind.kubectl

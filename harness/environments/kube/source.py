@@ -45,8 +45,11 @@ class Source(Protocol):
     def plan(self) -> list[str]:
         """What would be made or used, a line each; nothing is touched."""
 
-    def open(self, namespaces: Sequence[str], *, progress: Progress, watch: Watch) -> Kubectl:
-        """The cluster as somebody who may install. Raises HarnessError, InputError when it may not be used."""
+    def open(self, namespaces: Sequence[str], *, images: Sequence[str], progress: Progress, watch: Watch) -> Kubectl:
+        """The cluster as somebody who may install. Raises HarnessError, InputError when it may not be used.
+
+        ``images``: what ``give`` will be asked for; a cluster that is made can have them by the time it is ready.
+        """
 
     def give(self, images: Sequence[str], *, everywhere: bool, progress: Progress) -> None:
         """All nodes, or unless ``everywhere`` those that take any pod, have these images. Raises HarnessError."""

@@ -114,11 +114,9 @@ class KindCluster:
 
         try:
             wait_until(made, what="kind makes the cluster", timeout_s=_CREATE_S + _NODE_READY_S, poll_s=0.2)
-        except BaseException:  # whatever ends the waiting, kind must not go on making the cluster
+        finally:  # whatever ends the waiting, kind must not go on
             self._end(thread, early)
-            raise
         if failed:
-            self._end(thread, early)
             raise HarnessError(f"kind could not make the cluster {self.name}: {_why(failed[0])}") from failed[0]
 
     def load(self, images: Sequence[str], *, nodes: Sequence[str]) -> None:
